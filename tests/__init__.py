@@ -1,0 +1,1 @@
+"""The tests of slsmysql, and the launcher of the real servers that they run on."""
