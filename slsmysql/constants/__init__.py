@@ -1,0 +1,1 @@
+"""Numbers of the MySQL protocol, one module for each kind, under PyMySQL's names."""
