@@ -1,0 +1,356 @@
+"""The C back end: a ``Handle`` on the driver's extension type ``_mysql_connector.MySQL``.
+
+Guards against the extension's own traps: no call after close (some crash the process), no column
+list of an earlier statement (``free_result`` after every result and every error), no text of an
+error taken for an answer (``stat`` on a dead session), TLS never weaker than asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import ssl  # noqa: F401 - must be loaded before the extension brings an OpenSSL of its own
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import _mysql_connector
+
+from slsmysql import err
+from slsmysql._driver.base import (
+    CANNOT_REACH,
+    LOST,
+    LOST_MESSAGE,
+    LOST_UNREAD,
+    Row,
+    as_text,
+    file_not_found,
+    local_infile_refused,
+    server_error,
+    unreachable,
+)
+from slsmysql.charset import charset_by_name
+from slsmysql.constants import CLIENT, CR, SERVER_STATUS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slsmysql.options import Options
+
+_DriverError = _mysql_connector.MySQLInterfaceError
+_PLUGINS = os.path.join(os.path.dirname(_mysql_connector.__file__), "mysql", "vendor", "plugin")
+_MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
+#: What libmysql decides by itself and must not be told twice.
+_OWN_FLAGS = CLIENT.SSL | CLIENT.CONNECT_WITH_DB | CLIENT.COMPRESS
+
+
+def cannot(options: Options) -> str | None:
+    """Return what of ``options`` the C extension cannot do, in words; None when it can do all."""
+    tls = options.tls
+    if options.bind_address:
+        return "bind_address"
+    for name, value in (
+        ("read_timeout", options.read_timeout),
+        ("write_timeout", options.write_timeout),
+    ):
+        if value is not None and value != int(value):
+            return f"a {name} of a fraction of a second"
+    if tls.mode == "disabled":
+        return None
+    if tls.context is not None:
+        return "an ssl.SSLContext"
+    if tls.key_password:
+        return "ssl_key_password"
+    if tls.capath:
+        return "an ssl capath"
+    if tls.cipher:
+        return "an ssl cipher list"
+    if tls.verify == "optional":
+        return "ssl verify_mode 'optional'"
+    if tls.verify == "required" and not tls.ca:
+        return "verifying the server's certificate against the system's CA store (no ssl_ca)"
+    return None
+
+
+class CHandle:
+    """One session, held by the C extension."""
+
+    backend = "c"
+    __slots__ = (
+        "_local_infile",
+        "_m",
+        "affected_rows",
+        "alive",
+        "host_info",
+        "insert_id",
+        "maybe_read",
+        "message",
+        "protocol_version",
+        "secure",
+        "server_capabilities",
+        "server_charset_id",
+        "server_version",
+        "thread_id",
+        "warning_count",
+    )
+
+    def __init__(
+        self,
+        options: Options,
+        password: str,
+        *,
+        timeout: float,
+        attributes: dict[str, str],
+    ) -> None:
+        """Open a session.
+
+        :param timeout: seconds for reaching the server and for its hand-shake; the extension
+            knows whole seconds only and gets the next higher one.
+        :raises err.Error: PyMySQL's error for what went wrong.
+        """
+        tls = options.tls
+        self.alive = False
+        self.maybe_read = True
+        self.affected_rows = self.insert_id = self.warning_count = 0
+        self.message = None
+        self._local_infile = options.local_infile
+        local = options.unix_socket is not None
+        charset = charset_by_name(options.charset)
+        self._m = m = _mysql_connector.MySQL(
+            buffered=False,
+            raw=True,
+            # libmysql's own charset serves only its escaping, which is not used; one that it does
+            # not know (MariaDB's utf8mb3 and others) would be refused.
+            charset_name="utf8mb4",
+            connection_timeout=max(1, math.ceil(timeout)),
+            use_unicode=True,
+            plugin_dir=_PLUGINS,
+        )
+        arguments: dict[str, Any] = {
+            "host": options.host,
+            "user": as_text(options.user),
+            "password": password,
+            "database": as_text(options.database),
+            "port": options.port,
+            "unix_socket": options.unix_socket,
+            "client_flags": options.client_flag & ~_OWN_FLAGS,
+            "ssl_disabled": tls.mode == "disabled" or local,
+            "conn_attrs": attributes,
+            "local_infile": options.local_infile,
+            "read_timeout": int(options.read_timeout or 0),
+            "write_timeout": int(options.write_timeout or 0),
+        }
+        if tls.mode != "disabled":
+            arguments.update(
+                ssl_ca=tls.ca,
+                ssl_cert=tls.cert,
+                ssl_key=tls.key,
+                ssl_verify_cert=tls.verify == "required",
+                ssl_verify_identity=tls.check_hostname,
+            )
+        try:
+            m.connect(**arguments)
+        except _DriverError as error:
+            raise self._connect_error(error, options) from None
+        except UnicodeError as error:
+            raise err.ProgrammingError(f"user, password or database: {error}") from None
+        self.alive = True
+        self.secure = local or m.get_ssl_cipher() is not None
+        if tls.mode == "required" and not self.secure:
+            self.quit()
+            raise err.OperationalError(
+                CR.CR_SSL_CONNECTION_ERROR, "SSL is required but the server doesn't support it"
+            )
+        self.thread_id = m.thread_id()
+        self.server_version = m.get_server_info()
+        self.host_info = (
+            "Localhost via UNIX socket" if local else f"socket {options.host}:{options.port}"
+        )
+        self.protocol_version = m.get_proto_info()
+        self.server_capabilities = m.st_server_capabilities() & 0xFFFFFFFF
+        self.server_charset_id = charset.id if charset else 0
+
+    @staticmethod
+    def _connect_error(error: Any, options: Options) -> err.Error:
+        errno = getattr(error, "errno", None)
+        message = str(getattr(error, "msg", error))
+        if errno is None:
+            return err.OperationalError(CR.CR_UNKNOWN_ERROR, message)
+        if errno in CANNOT_REACH:
+            return unreachable("localhost" if options.unix_socket else options.host, message)
+        if errno == CR.CR_SSL_CONNECTION_ERROR and "doesn't support" not in message:
+            return unreachable(options.host, message)
+        return server_error(errno, message, error.sqlstate)
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        """Raise what ``error`` means and note whether the session outlives it."""
+        if not isinstance(error, _DriverError):
+            self.alive = False
+            raise error
+        errno = getattr(error, "errno", None)
+        message = str(getattr(error, "msg", error))
+        if errno is None or errno in LOST:
+            self.alive = False
+            self.maybe_read = errno not in LOST_UNREAD
+            if self.maybe_read:
+                raise err.OperationalError(
+                    CR.CR_SERVER_LOST, f"{LOST_MESSAGE}{_detail(errno, message)}"
+                ) from None
+            raise err.OperationalError(errno, message) from None
+        try:
+            self._m.free_result()
+        except _DriverError:
+            self.alive = False
+        if errno == CR.CR_LOAD_DATA_LOCAL_INFILE_REJECTED:
+            raise local_infile_refused() from None
+        if self._local_infile and errno < 1000:  # noqa: PLR2004 - an errno of the system's
+            raise file_not_found("", message) from None
+        raise server_error(errno, message, error.sqlstate) from None
+
+    def query(self, sql: bytes) -> bool:
+        """See ``Handle.query``."""
+        m = self._m
+        try:
+            m.query(sql, raw=True, buffered=False, raw_as_string=False)
+        except BaseException as error:  # noqa: BLE001 - whatever interrupts ends the handle
+            self._fail(error)
+        if m.have_result_set:
+            return True
+        self._ok()
+        return False
+
+    def next(self) -> bool:
+        """See ``Handle.next``."""
+        m = self._m
+        try:
+            m.next_result()
+        except BaseException as error:  # noqa: BLE001
+            self._fail(error)
+        if m.have_result_set:
+            return True
+        self._ok()
+        return False
+
+    def _ok(self) -> None:
+        m = self._m
+        self.affected_rows = m.affected_rows()
+        self.insert_id = m.insert_id()
+        self.warning_count = m.warning_count()
+
+    @property
+    def more(self) -> bool:
+        """See ``Handle.more``."""
+        return bool(self._m.st_server_status() & _MORE_RESULTS)
+
+    @property
+    def status(self) -> int:
+        """See ``Handle.status``."""
+        status: int = self._m.st_server_status()
+        return status
+
+    def raw_fields(self) -> list[tuple[Any, ...]]:
+        """See ``Handle.raw_fields``."""
+        fields: list[tuple[Any, ...]] = self._m.fetch_fields()
+        return fields
+
+    def rows(self, *, native: bool) -> Iterator[Row]:
+        """See ``Handle.rows``; ``native`` lets the extension convert."""
+        m = self._m
+        if native:
+            m.raw(False)  # noqa: FBT003 - the extension's signature
+        try:
+            yield from iter(m.fetch_row, None)
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001
+            self._fail(error)
+
+    def row(self) -> tuple[bytes | None, ...] | None:
+        """See ``Handle.row``."""
+        try:
+            row: tuple[bytes | None, ...] | None = self._m.fetch_row()
+        except BaseException as error:  # noqa: BLE001
+            self._fail(error)
+        return row
+
+    def end_rows(self) -> None:
+        """See ``Handle.end_rows``."""
+        m = self._m
+        self.warning_count = m.warning_count()
+        m.free_result()
+
+    def ping(self) -> bool:
+        """See ``Handle.ping``."""
+        try:
+            answered: bool = self._m.ping()
+        except BaseException:
+            self.alive = False
+            raise
+        if not answered:
+            self.alive = False
+        return answered
+
+    def statistics(self) -> str:
+        """See ``Handle.statistics``."""
+        try:
+            text: str = self._m.stat().decode("utf-8", "replace")
+        except BaseException as error:  # noqa: BLE001
+            self._fail(error)
+        if "Threads:" not in text:  # the extension hands out an error's text as if an answer
+            self.alive = False
+            raise err.OperationalError(CR.CR_SERVER_LOST, LOST_MESSAGE)
+        return text
+
+    def init_db(self, name: bytes) -> None:
+        """See ``Handle.init_db``."""
+        try:
+            self._m.select_db(name.decode("utf-8", "surrogateescape"))
+        except BaseException as error:  # noqa: BLE001
+            self._fail(error)
+
+    def reset(self) -> None:
+        """See ``Handle.reset``."""
+        try:
+            done = self._m.reset_connection()
+        except BaseException as error:  # noqa: BLE001
+            self._fail(error)
+        if not done:
+            self.alive = False
+            raise err.OperationalError(CR.CR_SERVER_LOST, LOST_MESSAGE)
+
+    def set_timeouts(self, read: float | None, write: float | None) -> None:
+        """Raise: the extension takes its time-outs at connect only."""
+        raise err.NotSupportedError(
+            "read_timeout and write_timeout cannot be changed on the C back end after connect();"
+            f" connect with use_pure=True (asked for: read {read}, write {write} seconds)"
+        )
+
+    def quit(self) -> None:
+        """See ``Handle.quit``."""
+        self.alive = False
+        m, self._m = self._m, _CLOSED
+        if m is not _CLOSED:
+            try:
+                m.free_result()
+                m.close()
+            except _DriverError:
+                pass
+
+    #: The extension has no way to close a socket silently; COM_QUIT on a dead one is harmless.
+    abandon = quit
+
+
+def _detail(errno: int | None, message: str) -> str:
+    return "" if message.rstrip(".") == LOST_MESSAGE else f" ({errno}: {message})"
+
+
+class _Closed:
+    """Stands where the extension object was: any call is an error, none can crash."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise err.InterfaceError(0, "")
+
+    @staticmethod
+    def st_server_status() -> int:
+        return 0
+
+
+_CLOSED: Any = _Closed()

@@ -1,0 +1,541 @@
+"""The cursors: how a result is fetched (buffered, streamed) by what a row is (tuple, dict).
+
+Two axes of mixins and leaf classes of two lines, with PyMySQL's names throughout, so that
+subclasses of users find the methods that they override.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from slsmysql import err
+from slsmysql.session import effect_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from slsmysql.connections import Connection, MySQLResult
+
+_PLACEHOLDER = r"(?:%s|%\([^)]+\)s)"
+_NAME = r"""(?:`[^`]+`|"[^"]+"|[0-9A-Za-z_$]+)"""
+
+#: An INSERT or REPLACE whose VALUES hold nothing but placeholders: what ``executemany`` can send
+#: as statements of many rows.
+RE_INSERT_VALUES = re.compile(
+    rf"\s*((?:INSERT|REPLACE)\b.+\bVALUES?\s*)"
+    rf"(\(\s*{_PLACEHOLDER}\s*(?:,\s*{_PLACEHOLDER}\s*)*\))"
+    rf"(\s*(?:AS\s+{_NAME}\s*(?:\(\s*{_NAME}\s*(?:,\s*{_NAME}\s*)*\))?\s*)?"
+    rf"(?:ON DUPLICATE.*)?);?\s*\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+class RowCount(int):
+    """The number of rows that ``execute`` returns: an int that can also be fetched from.
+
+    PyMySQL's ``execute`` returns an int; polars takes what it returns for a result.
+    """
+
+    _cursor: Cursor
+
+    @property
+    def description(self) -> Any:
+        """The cursor's ``description``."""
+        return self._cursor.description
+
+    def fetchone(self) -> Any:
+        """Fetch from the cursor."""
+        return self._cursor.fetchone()
+
+    def fetchmany(self, size: int | None = None) -> Any:
+        """Fetch from the cursor."""
+        return self._cursor.fetchmany(size)
+
+    def fetchall(self) -> Any:
+        """Fetch from the cursor."""
+        return self._cursor.fetchall()
+
+
+class Cursor:
+    """A buffered cursor whose rows are tuples (PEP 249, PyMySQL's ``Cursor``).
+
+    Made by ``Connection.cursor()``.
+    """
+
+    #: Bytes that one statement made by ``executemany`` may have at the most.
+    max_stmt_length = 1024000
+
+    connection: Connection | None
+    lastrowid: int | None
+    _rows: Any
+
+    def __init__(self, connection: Connection) -> None:
+        """Make a cursor of ``connection``; talks to nobody."""
+        self.connection = connection
+        self.warning_count = 0
+        self.rownumber = 0
+        self.rowcount: int = -1
+        self.arraysize = 1
+        self._description: Any = None
+        self._executed: Any = None
+        self._result: MySQLResult | None = None
+        self._rows = None
+
+    @property
+    def description(self) -> Any:
+        """PEP 249: a tuple of 7-item tuples, one a column; None without a result set."""
+        description = self._description
+        if description is None and self._result is not None:
+            description = self._description = self._result.description
+        return description
+
+    @description.setter
+    def description(self, value: Any) -> None:
+        self._description = value
+
+    def close(self) -> None:
+        """Read what is left of the statement's results and let go of the connection.
+
+        A boundary: the connection may look at the server's load here and give its session back.
+        """
+        connection = self.connection
+        if connection is None:
+            return
+        try:
+            while self.nextset():
+                pass
+        finally:
+            self.connection = None
+        connection._cursor_closed()
+
+    def __enter__(self) -> Self:
+        """Return the cursor."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the cursor."""
+        self.close()
+
+    def _get_db(self) -> Connection:
+        if self.connection is None:
+            raise err.ProgrammingError("Cursor closed")
+        return self.connection
+
+    def _check_executed(self) -> None:
+        if not self._executed:
+            raise err.ProgrammingError("execute() first")
+
+    def _conv_row(self, row: Any) -> Any:
+        return row
+
+    def setinputsizes(self, *args: object) -> None:
+        """Do nothing (PEP 249 requires the method)."""
+
+    def setoutputsizes(self, *args: object) -> None:
+        """Do nothing (PyMySQL's spelling of PEP 249's ``setoutputsize``)."""
+
+    setoutputsize = setoutputsizes
+
+    def _nextset(self, unbuffered: bool = False) -> bool | None:  # noqa: FBT001, FBT002 - PyMySQL's
+        connection = self._get_db()
+        current = self._result
+        if current is None or current is not connection._result or not current.has_next:
+            return None
+        self._clear_result()
+        connection.next_result(unbuffered=unbuffered)
+        self._do_get_result()
+        return True
+
+    def nextset(self) -> bool | None:
+        """Go to the next result set of the statement.
+
+        :return: True, or None when there is none.
+        :raises err.Error: the error of the statement that the next result belongs to.
+        """
+        return self._nextset()
+
+    def _mogrify(self, query: Any, args: Any) -> Any:
+        escape = self._get_db().escape
+        if isinstance(args, dict):
+            args = {key: escape(item) for key, item in args.items()}
+        elif isinstance(args, (list, tuple)):
+            args = tuple(map(escape, args))
+        else:
+            warnings.warn(
+                "single argument is deprecated and will be removed in the next version.",
+                DeprecationWarning,
+                stacklevel=3,
+            )
+            args = escape(args)
+        try:
+            return query % args
+        except TypeError as error:
+            raise err.ProgrammingError(str(error)) from None
+
+    def mogrify(self, query: str, args: Any = None) -> str:
+        """Return the text that ``execute`` would send.
+
+        :param args: a tuple or list for ``%s``, a dict for ``%(name)s``, None for no formatting.
+        """
+        if args is None:
+            return query
+        text: str = self._mogrify(query, args)
+        return text
+
+    def execute(self, query: Any, args: Any = None) -> int:
+        """Run a statement.
+
+        :param query: SQL with ``%s`` or ``%(name)s`` where parameters go.
+        :param args: a tuple or list, a dict, or None: then ``query`` is sent as it is.
+        :return: the number of rows, found or affected.
+        :raises err.Error: PyMySQL's exception for the server's error.
+        :raises err.OutcomeUnknownError: the session was lost before the answer came.
+        """
+        while self.nextset():
+            pass
+        connection = self.connection
+        if args is not None:
+            if connection is not None and connection._text_says_all:
+                # What the statement does is read from its text before the parameters.
+                connection._effect = effect_of(query) if type(query) is str else None
+            query = self._mogrify(query, args)
+        try:
+            result = self._query(query)
+        finally:
+            if connection is not None:
+                connection._effect = None
+        self._executed = query
+        return result
+
+    def executemany(self, query: str, args: Iterable[Any]) -> int | None:
+        """Run a statement for each set of parameters.
+
+        An INSERT or REPLACE with VALUES of placeholders only is sent as statements of many rows,
+        of ``max_stmt_length`` bytes at the most.
+
+        :param args: any iterable of tuples, lists, dicts or single values.
+        :return: the number of rows affected; None, and nothing done, without parameters.
+        """
+        if not args:
+            return None
+        match = RE_INSERT_VALUES.match(query)
+        if match is None:
+            self.rowcount = sum(self.execute(query, each) for each in args)
+            return self.rowcount
+        prefix, values, postfix = match.groups()
+        return self._do_execute_many(
+            prefix % (),
+            values.rstrip(),
+            (postfix or "") % (),
+            args,
+            self.max_stmt_length,
+            self._get_db().encoding,
+        )
+
+    def _do_execute_many(
+        self,
+        prefix: Any,
+        values: str,
+        postfix: Any,
+        args: Iterable[Any],
+        max_stmt_length: int,
+        encoding: str,
+    ) -> int:
+        connection = self._get_db()
+        escape = connection.escape
+        template = f"{prefix}{values}{postfix}"
+        if isinstance(prefix, str):
+            prefix = prefix.encode(encoding)
+        if isinstance(postfix, str):
+            postfix = postfix.encode(encoding)
+        room = max_stmt_length - len(postfix) - 1
+        mogrify = self._mogrify
+        plain = type(self)._mogrify is Cursor._mogrify
+        rows = 0
+        sql = bytearray()
+        for each in args:
+            if plain and type(each) is tuple:
+                try:
+                    text = values % tuple(map(escape, each))
+                except TypeError as error:
+                    raise err.ProgrammingError(str(error)) from None
+            else:
+                text = mogrify(values, each)
+            row = text.encode(encoding)
+            if not sql:
+                sql += prefix
+            elif len(sql) + len(row) > room:
+                rows += self._execute_rows(template, sql + postfix)
+                sql = bytearray(prefix)
+            else:
+                sql += b","
+            sql += row
+        if not sql:
+            # PyMySQL lets an iterator without rows escape as StopIteration.
+            return 0
+        rows += self._execute_rows(template, sql + postfix)
+        self.rowcount = rows
+        return rows
+
+    def _execute_rows(self, template: str, sql: bytearray) -> int:
+        connection = self._get_db()
+        if connection._text_says_all:
+            connection._effect = effect_of(template)
+        try:
+            return self.execute(sql)
+        finally:
+            connection._effect = None
+
+    def callproc(self, procname: str, args: Sequence[Any] = ()) -> Sequence[Any]:
+        """Call a stored procedure.
+
+        The arguments go through user variables ``@_procname_n``, from which OUT and INOUT values
+        can be selected afterwards (they pin the session).  The call itself ends with a result of
+        its own, behind the procedure's result sets.
+
+        :return: ``args`` as given.
+        """
+        connection = self._get_db()
+        quoted = procname.replace("`", "``")
+        variables = [f"@`_{quoted}_{index}`" for index in range(len(args))]
+        if args:
+            values = ",".join(
+                f"{name}={connection.escape(arg)}"
+                for name, arg in zip(variables, args, strict=True)
+            )
+            self._query(f"SET {values}")
+            self.nextset()
+        call = f"CALL `{quoted}`({','.join(variables)})"
+        self._query(call)
+        self._executed = call
+        return args
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+        self._check_executed()
+        rows = self._rows
+        if rows is None or self.rownumber >= len(rows):
+            return None
+        row = rows[self.rownumber]
+        self.rownumber += 1
+        return row
+
+    def fetchmany(self, size: int | None = None) -> Any:
+        """Return the next ``size`` rows (``arraysize`` if None or 0); () at the end."""
+        self._check_executed()
+        rows = self._rows
+        if rows is None:
+            return ()
+        end = self.rownumber + (size or self.arraysize)
+        found = rows[self.rownumber : end]
+        self.rownumber = min(end, len(rows))
+        return found
+
+    def fetchall(self) -> Any:
+        """Return the rows that are left; [] after a statement without a result set."""
+        self._check_executed()
+        rows = self._rows
+        if rows is None:
+            return []
+        found = rows[self.rownumber :] if self.rownumber else rows
+        self.rownumber = len(rows)
+        return found
+
+    def scroll(self, value: int, mode: str = "relative") -> None:
+        """Move to another row.
+
+        :param mode: "relative" or "absolute".
+        :raises IndexError: the row is not there.
+        """
+        self._check_executed()
+        if mode == "relative":
+            position = self.rownumber + value
+        elif mode == "absolute":
+            position = value
+        else:
+            raise err.ProgrammingError(f"unknown scroll mode {mode}")
+        if not 0 <= position < len(self._rows):
+            raise IndexError("out of range")
+        self.rownumber = position
+
+    def _query(self, query: Any) -> int:
+        connection = self._get_db()
+        self._clear_result()
+        connection.query(query)
+        self._do_get_result()
+        count = RowCount(self.rowcount)
+        count._cursor = self
+        return count
+
+    def _clear_result(self) -> None:
+        self.rownumber = 0
+        self._result = None
+        self.rowcount = 0
+        self.warning_count = 0
+        self._description = None
+        self.lastrowid = None
+        self._rows = None
+
+    def _do_get_result(self) -> None:
+        self._result = result = self._get_db()._result
+        assert result is not None
+        self.rowcount = result.affected_rows
+        self.warning_count = result.warning_count
+        self.lastrowid = result.insert_id
+        self._rows = result.rows
+
+    def __iter__(self) -> Self:
+        """Return the cursor, which is its own iterator."""
+        return self
+
+    def __next__(self) -> Any:
+        """Return the next row."""
+        row = self.fetchone()
+        if row is None:
+            raise StopIteration
+        return row
+
+
+class DictCursorMixin(Cursor):
+    """Rows as mappings; ``dict_type`` may be overridden.
+
+    A name that comes again is written ``table.name``.
+    """
+
+    dict_type: Any = dict
+
+    def _do_get_result(self) -> None:
+        super()._do_get_result()
+        names: list[str] = []
+        if self._result is not None and self._result.field_count:
+            for field in self._result.fields:
+                name = field.name
+                if name in names:
+                    name = f"{field.table_name}.{name}"
+                names.append(name)
+            self._fields = names
+        if names and self._rows:
+            if type(self)._conv_row is DictCursorMixin._conv_row:
+                make = self.dict_type
+                self._rows = [make(zip(names, row)) for row in self._rows]  # noqa: B905 - hot
+            else:
+                self._rows = [self._conv_row(row) for row in self._rows]
+
+    def _conv_row(self, row: Any) -> Any:
+        if row is None:
+            return None
+        return self.dict_type(zip(self._fields, row))  # noqa: B905 - equal by the protocol
+
+
+class DictCursor(DictCursorMixin, Cursor):
+    """A buffered cursor whose rows are dicts."""
+
+
+class SSCursor(Cursor):
+    """An unbuffered cursor: rows are read from the server as they are fetched.
+
+    For results that do not fit into memory.  Their number is not known before the last one, there
+    is no way back, and another statement on the connection discards what has not been read.
+    """
+
+    def _conv_row(self, row: Any) -> Any:
+        return row
+
+    def close(self) -> None:
+        """Read the rest of the rows away and let go of the connection."""
+        connection = self.connection
+        if connection is None:
+            return
+        result = self._result
+        try:
+            if result is not None and result is connection._result:
+                result._finish_unbuffered_query()
+        finally:
+            super().close()
+
+    __del__ = close
+
+    def _query(self, query: Any) -> int:
+        connection = self._get_db()
+        self._clear_result()
+        connection.query(query, unbuffered=True)
+        self._do_get_result()
+        count = RowCount(self.rowcount)
+        count._cursor = self
+        return count
+
+    def nextset(self) -> bool | None:
+        """Go to the next result set of the statement; see ``Cursor.nextset``."""
+        return self._nextset(unbuffered=True)
+
+    def read_next(self) -> Any:
+        """Return the next row, or None."""
+        assert self._result is not None
+        return self._conv_row(self._result._read_rowdata_packet_unbuffered())
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+        self._check_executed()
+        row = self.read_next()
+        if row is None:
+            if self._result is not None:
+                self.warning_count = self._result.warning_count
+            return None
+        self.rownumber += 1
+        return row
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows that are left as a list; this buffers them."""
+        return list(self.fetchall_unbuffered())
+
+    def fetchall_unbuffered(self) -> Iterator[Any]:
+        """Return an iterator over the rows that are left."""
+        return iter(self.fetchone, None)
+
+    def fetchmany(self, size: int | None = None) -> Any:
+        """Return a list of the next ``size`` rows (``arraysize`` if None); () at the end."""
+        self._check_executed()
+        if size is None:
+            size = self.arraysize
+        rows = []
+        for _ in range(size):
+            row = self.read_next()
+            if row is None:
+                assert self._result is not None
+                self.warning_count = self._result.warning_count
+                break
+            rows.append(row)
+            self.rownumber += 1
+        return rows or ()
+
+    def scroll(self, value: int, mode: str = "relative") -> None:
+        """Skip rows; forward only.
+
+        :raises err.NotSupportedError: the row lies behind.
+        """
+        self._check_executed()
+        if mode == "relative":
+            skip = value
+        elif mode == "absolute":
+            skip = value - self.rownumber
+        else:
+            raise err.ProgrammingError(f"unknown scroll mode {mode}")
+        if skip < 0:
+            raise err.NotSupportedError("Backwards scrolling not supported by this cursor")
+        for _ in range(skip):
+            self.read_next()
+        self.rownumber += skip
+
+
+class SSDictCursor(DictCursorMixin, SSCursor):
+    """An unbuffered cursor whose rows are dicts."""

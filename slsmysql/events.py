@@ -1,0 +1,143 @@
+"""What the manager tells: ``Event`` for a listener, ``Stats`` for counting, the logger for people."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger("slsmysql")
+#: Silent unless the program configures logging (Python's logging HOWTO, "for a library").
+logger.addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something the manager did or learned.
+
+    :ivar name: one of ``NAMES``.
+    :ivar server: "host:port" or the path of the socket.
+    :ivar connection_id: the server's id of the session it is about, if there is one.
+    :ivar errno: MySQL's error number, where an error was the reason.
+    :ivar seconds: a wait, or for how long something had been idle.
+    :ivar attempt: number of the retry, from 1.
+    :ivar used: connections in use at the server, as last seen.
+    :ivar limit: how many there may be.
+    :ivar detail: a word of explanation; never a secret, never data of a statement.
+    """
+
+    name: str
+    server: str
+    connection_id: int | None = None
+    errno: int | None = None
+    seconds: float | None = None
+    attempt: int | None = None
+    used: int | None = None
+    limit: int | None = None
+    detail: str = ""
+
+
+#: Every event there is, and when it happens.
+NAMES = {
+    "connect": "a session was opened",
+    "connect_retry": "a connect failed and will be tried again after `seconds`",
+    "look": "the server's load was read: `used` of `limit`",
+    "kill": "a zombie session was ended",
+    "limited": "the account may not see what reaping needs; `detail` says what",
+    "give_up": "a session at rest was given back because the server is full",
+    "lease": "the session's wait_timeout was changed to `seconds`",
+    "reopen": "a lost or stale session was replaced before a statement was sent",
+    "resume": "a transaction of plain reads was ended by the server and goes on in a new session",
+    "lost": "a session was lost together with a transaction or session state; `detail` says what",
+    "park": "the session of a closed connection is kept for the next one",
+    "unpark": "a kept session was taken by a new connection",
+    "query_retry": "a statement refused with `errno` will be sent again after `seconds`",
+    "transaction_retry": "a transaction refused with `errno` will be run again after `seconds`",
+    "rolled_back": "a transaction that was left open was rolled back",
+}
+
+_LEVELS = {"kill": logging.INFO, "limited": logging.WARNING, "lost": logging.WARNING}
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counters, of one connection or of the process, since it began."""
+
+    connects: int = 0
+    connect_retries: int = 0
+    refused: int = 0
+    """Connects that failed because the server was full (1040, 1203, 1226)."""
+    waited: float = 0.0
+    """Seconds spent waiting between attempts."""
+    looks: int = 0
+    kills: int = 0
+    given_up: int = 0
+    leases: int = 0
+    reopened: int = 0
+    resumed: int = 0
+    lost: int = 0
+    parked: int = 0
+    parked_reuses: int = 0
+    query_retries: int = 0
+    transaction_retries: int = 0
+    rolled_back: int = 0
+
+    def copy(self) -> Stats:
+        """Return the counters as they are now."""
+        return replace(self)
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the counters by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+#: The whole process.
+process = Stats()
+
+
+class Teller:
+    """Counts, logs and tells the listener; never raises into the program."""
+
+    __slots__ = ("_listener", "server", "stats")
+
+    def __init__(self, server: str, listener: Callable[[Event], object] | None) -> None:
+        """Tell ``listener`` of what happens with ``server``."""
+        self.server = server
+        self.stats = Stats()
+        self._listener = listener
+
+    def count(self, counter: str, by: float = 1) -> None:
+        """Add to a counter of this connection and of the process."""
+        for stats in (self.stats, process):
+            setattr(stats, counter, getattr(stats, counter) + by)
+
+    def tell(
+        self,
+        name: str,
+        *,
+        connection_id: int | None = None,
+        errno: int | None = None,
+        seconds: float | None = None,
+        attempt: int | None = None,
+        load: tuple[int, int] | None = None,
+        detail: str = "",
+    ) -> None:
+        """Log an event and hand it to the listener."""
+        level = _LEVELS.get(name, logging.DEBUG)
+        if self._listener is None and not logger.isEnabledFor(level):
+            return
+        used, limit = load or (None, None)
+        event = Event(
+            name, self.server, connection_id, errno, seconds, attempt, used, limit, detail
+        )
+        logger.log(level, "%s", event)
+        if self._listener is None:
+            return
+        try:
+            self._listener(event)
+        except Exception:
+            # A listener's error is its own: the program that runs statements must not see it.
+            logger.exception("on_event raised")

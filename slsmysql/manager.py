@@ -1,0 +1,456 @@
+"""The manager: when to look at a server's load, and what follows; the connect loop; parking.
+
+It decides nothing by itself (``policy`` does) and knows no ``Connection``: it speaks to a
+``Session``.  What is known about a server is shared by all connections of the process to it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from slsmysql import backoff, err, policy
+from slsmysql.policy import Load, Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Sequence
+
+    from slsmysql.events import Teller
+    from slsmysql.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Environment:
+    """Time, sleep and randomness; tests put their own here.
+
+    Randomness is the operating system's: containers restored from one snapshot share the state of
+    every generator of the process.
+    """
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    random: random.Random = field(default_factory=random.SystemRandom)
+
+
+environment = Environment()
+
+
+class Session(Protocol):
+    """What the manager needs of a session at rest."""
+
+    @property
+    def connection_id(self) -> int:
+        """The server's id of the session."""
+
+    @property
+    def server_version(self) -> str:
+        """The server's version as it introduced itself."""
+
+    def statistics(self) -> str:
+        """COM_STATISTICS."""
+
+    def select(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        """Run a query of the manager's own and return its rows as text."""
+
+    def run(self, sql: str) -> None:
+        """Run a statement of the manager's own."""
+
+    def set_lease(self, seconds: int) -> None:
+        """Set the session's wait_timeout."""
+
+    @property
+    def lease(self) -> int | None:
+        """The session's wait_timeout as far as we set it."""
+
+
+@dataclass(slots=True)
+class Server:
+    """What this process knows of one server, seen with one account."""
+
+    limit: int | None = None
+    limit_read_at: float = float("-inf")
+    account_limit: int = 0
+    last: Load | None = None
+    next_look: float = float("-inf")
+    next_reap: float = float("-inf")
+    answered: bool = False
+    tracks_state: bool = True
+    """False once it refused session_track_state_change."""
+    sees_transactions: bool = True
+    sees_all_threads: bool = True
+    told_limited: set[str] = field(default_factory=set)
+
+    def offset(self, version: str) -> int:
+        """Threads that COM_STATISTICS counts and that hold no connection."""
+        return 0 if "MariaDB" in version else policy.EVENT_SCHEDULER
+
+
+_servers: dict[Hashable, Server] = {}
+
+
+def server_for(key: Hashable) -> Server:
+    """Return what is known of the server and account that ``key`` names."""
+    server = _servers.get(key)
+    if server is None:
+        server = _servers[key] = Server()
+    return server
+
+
+def forget_servers() -> None:
+    """Forget what is known of every server (after a snapshot was restored; tests)."""
+    _servers.clear()
+
+
+class Manager:
+    """The manager of one connection."""
+
+    __slots__ = ("_env", "server", "settings", "teller")
+
+    def __init__(self, server: Server, settings: Settings, teller: Teller) -> None:
+        """Manage a connection to ``server`` by ``settings``."""
+        self.server = server
+        self.settings = settings
+        self.teller = teller
+        self._env = environment
+
+    # -- connecting ----------------------------------------------------------------------------
+
+    def connect(
+        self, attempt: Callable[[float], T], *, seconds: float, ask_again: bool = False
+    ) -> T:
+        """Call ``attempt`` until it gives a session or the budget is used up.
+
+        :param attempt: opens a session within the seconds it is given, or raises.
+        :param seconds: the budget for everything, waits included.
+        :param ask_again: whether another password can be had after "access denied".
+        :raises err.Error: the last real error.
+        """
+        env, settings = self._env, self.settings
+        left = backoff.countdown(seconds, env.monotonic, settings.deadline)
+        delays = backoff.within(
+            backoff.delays(settings, env.random),
+            left,
+            reserve=_SHORTEST_ATTEMPT,
+            max_retries=settings.max_retries,
+        )
+        retries = 0
+        while True:
+            try:
+                made = attempt(max(left(), _SHORTEST_ATTEMPT))
+            except err.Error as error:
+                errno, message = _errno(error), str(error)
+                if errno is not None and not policy.is_unreachable(errno):
+                    self.server.answered = True
+                if policy.is_denied(errno) and ask_again:
+                    ask_again = False
+                    continue
+                if not policy.retry_connect(errno, message, answered_before=self.server.answered):
+                    raise
+                if policy.is_full(errno, message):
+                    self.teller.count("refused")
+                    self._full()
+                delay = next(delays, None)
+                if delay is None:
+                    raise
+                retries += 1
+                self.teller.count("connect_retries")
+                self.teller.count("waited", delay)
+                self.teller.tell("connect_retry", errno=errno, seconds=delay, attempt=retries)
+                env.sleep(delay)
+            else:
+                self.server.answered = True
+                self.teller.count("connects")
+                return made
+
+    def query_delays(self) -> Iterator[float]:
+        """Return the waits, in seconds, before a refused statement is sent again."""
+        return islice(
+            backoff.delays(self.settings, self._env.random), self.settings.query_retries
+        )
+
+    def lease_of_new(self, session: Session) -> tuple[str, int | None]:
+        """Look at the load (one round trip) and return a new session's lease.
+
+        :return: as SQL, and in seconds where they are known: the first time in a process only the
+            server knows its limit.
+        """
+        used = self.used(session)
+        server = self.server
+        if server.limit is None:
+            return policy.lease_expression(used, self.settings), None
+        server.last = Load(used, server.limit)
+        lease = policy.lease(server.last, self.settings)
+        return str(lease), lease
+
+    def lease(self) -> int | None:
+        """Return the seconds for which a session may sleep, by the last reading of the load."""
+        return policy.lease(self.server.last, self.settings)
+
+    def _full(self) -> None:
+        """Take a refusal for what it is: a free reading of 100 %."""
+        if self.server.limit is not None:
+            self.server.last = Load(self.server.limit, self.server.limit)
+        self.server.next_look = float("-inf")
+
+    def pressed(self) -> bool:
+        """Whether the last reading was above the threshold."""
+        last = self.server.last
+        return last is not None and policy.excess(last, self.settings) > 0
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def due(self) -> bool:
+        """Whether a look is due."""
+        return self._env.monotonic() >= self.server.next_look
+
+    def used(self, session: Session) -> int:
+        """Return the connections in use at the server (one round trip, no privilege)."""
+        count = policy.threads(session.statistics())
+        self.teller.count("looks")
+        return max(1, count - self.server.offset(session.server_version))
+
+    def look(self, session: Session, *, sql: bool, may_give_up: bool) -> bool:
+        """Look at the load and do what follows; never raises.
+
+        :param sql: whether statements may be sent: they would change ROW_COUNT(), FOUND_ROWS()
+            and the warnings of a statement before.
+        :param may_give_up: whether the session holds nothing that would be lost.
+        :return: True when the session should be given back.
+        """
+        try:
+            return self._look(session, sql=sql, may_give_up=may_give_up)
+        except (err.Error, ValueError):
+            # The session may be lost; its next use finds that out, by the rules for it.
+            return False
+
+    def _look(self, session: Session, *, sql: bool, may_give_up: bool) -> bool:
+        env, server, settings = self._env, self.server, self.settings
+        used = self.used(session)
+        if sql and env.monotonic() - server.limit_read_at >= settings.max_conns_freq:
+            self._read_limit(session)
+        if server.limit is None:
+            return False
+        server.last = load = Load(used, server.limit)
+        self.teller.tell("look", connection_id=session.connection_id, load=load)
+        server.next_look = env.monotonic() + policy.interval(
+            load, settings, env.random.random()
+        )
+        if sql:
+            self._adapt_lease(session, load)
+        if policy.excess(load, settings) == 0:
+            return False
+        if sql and settings.reap != "off" and env.monotonic() >= server.next_reap:
+            freed = self._reap(session, load)
+            server.next_reap = env.monotonic() + (
+                _REAP_AGAIN if freed else _REAP_IN_VAIN * (0.5 + env.random.random())
+            )
+            if freed:
+                return False
+        return may_give_up and policy.gives_up(load, settings, env.random.random())
+
+    def _read_limit(self, session: Session) -> None:
+        server = self.server
+        ((connections, account),) = session.select(
+            "SELECT @@GLOBAL.max_connections, @@SESSION.max_user_connections"
+        )
+        server.limit_read_at = self._env.monotonic()
+        server.account_limit = int(account)
+        server.limit = int(connections)
+
+    def _adapt_lease(self, session: Session, load: Load) -> None:
+        lease = policy.lease(load, self.settings)
+        if lease is not None and lease != session.lease:
+            session.set_lease(lease)
+            self.teller.count("leases")
+            self.teller.tell("lease", connection_id=session.connection_id, seconds=lease, load=load)
+
+    # -- reaping -------------------------------------------------------------------------------
+
+    def _reap(self, session: Session, load: Load) -> int:
+        """End zombies, at most as many as the load is above the threshold; return how many."""
+        # One reaper at a time: each sees what the one before has freed, so that together they
+        # kill no more than the excess.
+        (claimed,) = session.select(f"SELECT GET_LOCK('{_CLAIM}', 0)")
+        if str(claimed[0]) != "1":
+            return 0
+        try:
+            return self._reap_claimed(session, load)
+        finally:
+            session.select(f"SELECT RELEASE_LOCK('{_CLAIM}')")
+
+    def _reap_claimed(self, session: Session, load: Load) -> int:
+        rows = [
+            Thread(int(row[0]), str(row[1]), str(row[2]), int(row[3] or 0), str(row[4]) == "1")
+            for row in session.select(_PROCESS_LIST)
+        ]
+        me = session.connection_id
+        user = next((row.user for row in rows if row.id == me), None)
+        if user is None:
+            return 0
+        if self.settings.reap == "fleet":
+            rows = self._tagged(session, rows)
+        dying = sum(row.command == "Killed" for row in rows)
+        room = policy.excess(Load(self.used(session) - dying, load.limit), self.settings)
+        if room <= 0:
+            return 0
+        candidates = policy.zombies(
+            rows,
+            own_id=me,
+            user=user,
+            spared=self._with_open_work(session),
+            sees_transactions=self.server.sees_transactions,
+            settings=self.settings,
+        )
+        killed = 0
+        for candidate in candidates:
+            if killed >= min(room, policy.MOST_KILLS):
+                break
+            killed += self._kill(session, candidate)
+        return killed
+
+    def _kill(self, session: Session, candidate: Thread) -> bool:
+        again = session.select(f"{_PROCESS_LIST} WHERE ID = {candidate.id}")
+        row = (
+            Thread(int(again[0][0]), str(again[0][1]), str(again[0][2]), int(again[0][3] or 0))
+            if again
+            else None
+        )
+        if not policy.still_zombie(row, candidate):
+            return False
+        try:
+            session.run(f"KILL {candidate.id}")
+        except err.Error as error:
+            if _errno(error) == _NO_SUCH_THREAD:
+                return True
+            self._limited("kill", error)
+            return False
+        self.teller.count("kills")
+        self.teller.tell("kill", connection_id=candidate.id, seconds=candidate.time)
+        return True
+
+    def _with_open_work(self, session: Session) -> set[int]:
+        """Return the threads whose transaction has changed or locked rows."""
+        if not self.server.sees_transactions:
+            return set()
+        try:
+            rows = session.select(_OPEN_WORK)
+        except err.Error as error:
+            self.server.sees_transactions = False
+            self._limited("transactions", error)
+            return set()
+        return {int(row[0]) for row in rows}
+
+    def _tagged(self, session: Session, rows: Sequence[Thread]) -> list[Thread]:
+        try:
+            tagged = {int(row[0]) for row in session.select(_TAGGED)}
+        except err.Error as error:
+            self._limited("connection attributes", error)
+            tagged = set()
+        return [row._replace(mine=row.id in tagged) for row in rows]
+
+    def _limited(self, what: str, error: err.Error) -> None:
+        if what not in self.server.told_limited:
+            self.server.told_limited.add(what)
+            self.teller.tell("limited", errno=_errno(error), detail=what)
+
+
+#: Seconds; a shorter time-out would only make a failure of an attempt that could still succeed.
+_SHORTEST_ATTEMPT = 0.05
+#: Seconds between two readings of the process list, after one that freed something and after one
+#: in vain: the list costs the server some 200 us, and what sleeps now has not slept long enough.
+_REAP_AGAIN = 1.0
+_REAP_IN_VAIN = 15.0
+_NO_SUCH_THREAD = 1094
+_CLAIM = "slsmysql.reap"
+_PROCESS_LIST = "SELECT ID, USER, COMMAND, TIME, 0 FROM information_schema.PROCESSLIST"
+# A transaction that has changed rows, or holds locks on some: both engines count them here.
+_OPEN_WORK = (
+    "SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX"
+    " WHERE trx_rows_modified > 0 OR trx_rows_locked > 0 OR trx_lock_structs > 0"
+)
+_TAGGED = (
+    "SELECT PROCESSLIST_ID FROM performance_schema.session_account_connect_attrs"
+    " WHERE ATTR_NAME = '_slsmysql'"
+)
+
+
+def _errno(error: BaseException) -> int:
+    first = error.args[0] if error.args else 0
+    return first if isinstance(first, int) else 0
+
+
+# -- parking -----------------------------------------------------------------------------------
+
+
+class Parkable(Protocol):
+    """A clean session of a closed connection."""
+
+    def end(self) -> None:
+        """Say goodbye and close; never raises."""
+
+    def leave(self) -> None:
+        """Close without a word: it belongs to the parent of this process; never raises."""
+
+
+_parked: OrderedDict[Hashable, list[Any]] = OrderedDict()
+#: Sessions of the process that forked us: kept so that no finalizer speaks on their sockets.
+_orphans: list[Any] = []
+
+
+def park(identity: Hashable, session: Parkable, most: int) -> bool:
+    """Keep ``session`` for the next connection of the same identity.
+
+    :param most: how many the whole process keeps; the oldest make room.
+    """
+    if most < 1:
+        return False
+    while sum(map(len, _parked.values())) >= most:
+        oldest, sessions = next(iter(_parked.items()))
+        sessions.pop(0).end()
+        if not sessions:
+            del _parked[oldest]
+    _parked.setdefault(identity, []).append(session)
+    return True
+
+
+def take(identity: Hashable) -> Any | None:
+    """Return the session parked last with this identity, or None."""
+    sessions = _parked.get(identity)
+    if not sessions:
+        return None
+    session = sessions.pop()
+    if not sessions:
+        del _parked[identity]
+    return session
+
+
+def parked_count() -> int:
+    """Return how many sessions are parked in this process."""
+    return sum(map(len, _parked.values()))
+
+
+def end_parked() -> None:
+    """End every parked session: before a snapshot, at SIGTERM, at exit."""
+    while _parked:
+        _, sessions = _parked.popitem()
+        for session in sessions:
+            session.end()
+
+
+def orphan_parked() -> None:
+    """In a child after fork(): the parked sessions are the parent's."""
+    for sessions in _parked.values():
+        _orphans.extend(sessions)
+    _parked.clear()
+
+
+def orphan(session: object) -> None:
+    """In a child after fork(): keep ``session`` from being finalized."""
+    _orphans.append(session)

@@ -1,0 +1,202 @@
+"""What to do about a server's load: pure decisions, no I/O, no clock, no randomness.
+
+Whoever calls gives the facts (counts, process-list rows, a random number) and carries the answer
+out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from slsmysql.settings import Settings
+
+_THREADS = re.compile(r"\bThreads: (\d+)")
+
+#: COM_STATISTICS counts MySQL's event scheduler, which holds no connection.
+EVENT_SCHEDULER: Final = 1
+
+# Connect errors (MySQL's error reference; which of them are worth another try: docs/reliability.md)
+_TOO_MANY: Final = frozenset({1040, 1203})
+_ACCOUNT_LIMIT: Final = 1226
+_PASSING: Final = frozenset({1040, 1203, 1041, 1043, 1053, 1080, 1135, 2012, 2013, 2055, 3032, 3168})
+_UNREACHABLE: Final = frozenset({2002, 2003, 2005})
+_ACCESS_DENIED: Final = 1045
+
+#: Share of the limit up to which nobody is in anybody's way.
+CALM: Final = 0.5
+#: Seconds for which a sleeping session may live when more than CALM of the limit is in use.
+BUSY_LEASE: Final = 60
+#: Seconds, when more than conn_utilization is in use: longer than most invocations take between
+#: two statements, short against the wait of a refused one.
+PRESSED_LEASE: Final = 5
+#: Seconds between two looks at an idle server, and at one just below the threshold.
+LONGEST_INTERVAL: Final = 15.0
+SHORTEST_INTERVAL: Final = 0.1
+#: Sessions that one look kills at the most.
+MOST_KILLS: Final = 10
+
+
+class Load(NamedTuple):
+    """How many connections are used and how many there may be; the tighter of two limits."""
+
+    used: int
+    limit: int
+
+    @property
+    def utilization(self) -> float:
+        """Used share of the limit, 0 to 1 and beyond."""
+        return self.used / self.limit if self.limit > 0 else 1.0
+
+
+class Thread(NamedTuple):
+    """A row of the server's process list."""
+
+    id: int
+    user: str
+    command: str
+    time: int
+    """Seconds in this state."""
+    mine: bool = True
+    """Whether reap="fleet" may take it: it carries slsmysql's connection attribute."""
+
+
+def threads(statistics: str) -> int:
+    """Return the count of threads in the text of COM_STATISTICS.
+
+    :raises ValueError: the text has none.
+    """
+    match = _THREADS.search(statistics)
+    if match is None:
+        raise ValueError(f"no thread count in {statistics!r}")
+    return int(match.group(1))
+
+
+def retry_connect(errno: int, message: str, *, answered_before: bool) -> bool:
+    """Whether a refused or failed connect is worth another try.
+
+    :param answered_before: this address has answered in this process: not being reached now is
+        a restart or a failover, not a wrong address.
+    """
+    if errno == _ACCOUNT_LIMIT:
+        # Also raised for limits of connections an hour, which no wait within a budget ends.
+        return "max_user_connections" in message
+    if errno in _UNREACHABLE:
+        return answered_before
+    return errno in _PASSING
+
+
+def is_full(errno: int, message: str) -> bool:
+    """Whether the error is a reading of 100 %: no connection was free."""
+    return errno in _TOO_MANY or (errno == _ACCOUNT_LIMIT and "max_user_connections" in message)
+
+
+def is_unreachable(errno: int) -> bool:
+    """Whether nothing answered at the address."""
+    return errno in _UNREACHABLE
+
+
+def is_denied(errno: int) -> bool:
+    """Whether another password may help."""
+    return errno == _ACCESS_DENIED
+
+
+def lease(load: Load | None, settings: Settings) -> int | None:
+    """Return the seconds for which the server shall keep our session while it sleeps.
+
+    Shorter the fuller the server is.  None: leave ``wait_timeout`` alone.
+    """
+    full = settings.lease
+    if full is None or load is None:
+        return None if full is None else int(full)
+    if load.utilization >= settings.conn_utilization:
+        return int(min(full, max(PRESSED_LEASE, settings.zombie_min_timeout)))
+    if load.utilization >= min(CALM, settings.conn_utilization):
+        return int(min(full, BUSY_LEASE))
+    return int(full)
+
+
+def lease_expression(used: int, settings: Settings) -> str:
+    """Return ``lease`` as an SQL expression, for when only the server knows its limit."""
+    limit = "@@GLOBAL.max_connections"
+    full = lease(None, settings)
+    pressed = lease(Load(1, 1), settings)
+    busy = min(full or BUSY_LEASE, BUSY_LEASE)
+    return (
+        f"IF({used}>={settings.conn_utilization}*{limit},{pressed},"
+        f"IF({used}>={min(CALM, settings.conn_utilization)}*{limit},{busy},{full}))"
+    )
+
+
+def interval(load: Load, settings: Settings, chance: float) -> float:
+    """Return the seconds until the next look.
+
+    Long when the server is empty, short when it is near the threshold; the same for all would
+    make a fleet look at once, so it is spread over half to one and a half of the value.
+
+    :param chance: uniform in [0, 1).
+    """
+    if settings.used_conns_freq is not None:
+        return settings.used_conns_freq
+    headroom = max(0.0, 1.0 - load.utilization / settings.conn_utilization)
+    plain = SHORTEST_INTERVAL + (LONGEST_INTERVAL - SHORTEST_INTERVAL) * headroom
+    if headroom == 0.0:
+        plain = 0.0
+    return plain * (0.5 + chance)
+
+
+def excess(load: Load, settings: Settings) -> int:
+    """Return by how many connections the load is above the threshold; 0 when it is not."""
+    return max(0, load.used - int(settings.conn_utilization * load.limit))
+
+
+def gives_up(load: Load, settings: Settings, chance: float) -> bool:
+    """Whether a session at rest gives its handle back.
+
+    In proportion to the excess: never at the threshold, always when the server is full, so that
+    a fleet does not leave at once and come back at once.
+
+    :param chance: uniform in [0, 1).
+    """
+    over = excess(load, settings)
+    if over <= 0:
+        return False
+    room = max(1, load.limit - int(settings.conn_utilization * load.limit))
+    return chance < over / room
+
+
+def zombies(
+    rows: Iterable[Thread],
+    *,
+    own_id: int,
+    user: str,
+    spared: Collection[int],
+    sees_transactions: bool,
+    settings: Settings,
+) -> list[Thread]:
+    """Return the sessions that may be killed, the longest asleep first.
+
+    Only sleeping sessions of ``user``, never our own, never one in ``spared`` (those with a
+    transaction that changed or locked rows).  Where transactions cannot be seen, only those that
+    slept for ``zombie_max_timeout``.  Daemons, replication and running statements are no sleep.
+    """
+    timeout = settings.zombie_min_timeout if sees_transactions else settings.zombie_max_timeout
+    found = [
+        row
+        for row in rows
+        if row.command == "Sleep"
+        and row.user == user
+        and row.id != own_id
+        and row.id not in spared
+        and row.time >= timeout
+        and (row.mine or settings.reap != "fleet")
+    ]
+    return sorted(found, key=lambda row: (-row.time, row.id))
+
+
+def still_zombie(row: Thread | None, candidate: Thread) -> bool:
+    """Whether a row read again is the same sleep that ``candidate`` was."""
+    return row is not None and row.command == "Sleep" and row.time >= candidate.time
