@@ -441,8 +441,10 @@ def own_servers() -> dict[Kind, Server]:
         url = urllib.parse.urlsplit(dsn)
         user, password = (urllib.parse.unquote(s or "") for s in (url.username, url.password))
         host, port = url.hostname or "127.0.0.1", url.port or 3306
-        with pymysql.connect(host=host, port=port, user=user, password=password) as connection:
-            said = connection.get_server_info()
+        connection = pymysql.connect(host=host, port=port, user=user, password=password)
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT VERSION()")
+            ((said,),) = cursor.fetchall()
         kind: Kind = "mariadb" if "MariaDB" in said else "mysql"
         account = Account(user, password)
         found[kind] = Server(kind, host, port, _version(said), account, account, account)
@@ -582,7 +584,8 @@ def _mirrors() -> list[str]:
     found = _output(
         "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"
     )  # one line for each index, translations and all
-    own, others = [], []
+    own: list[str] = []
+    others: list[str] = []
     for line in dict.fromkeys(found.splitlines()):
         match line.split():
             case [uri, suite, "main"] if not suite.endswith("-security"):

@@ -1,0 +1,54 @@
+"""What all tests have in common: a clean environment, and no skipping where it would be silent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from tests.servers import Server
+
+pytest_plugins = ["tests.fix_servers"]
+
+#: In continuous integration a skip is a failure: nobody would read of it.
+IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
+
+
+@pytest.fixture(autouse=True)
+def sls_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the package's options out of the environment, and leave the test servers' there."""
+    for name in os.environ:
+        if name.startswith("SLSMYSQL_") and not name.startswith("SLSMYSQL_TEST_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the server's log with a failure, and fail instead of skipping in CI."""
+    report = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"nothing is skipped in CI: {_reason(report.longrepr)}"
+    server = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(server, Server):
+        report.sections.append((f"log of the {server.kind} server", server.log_tail()))
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Fail in CI instead of skipping a whole module."""
+    report = yield
+    if IN_CI and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"nothing is skipped in CI: {_reason(report.longrepr)}"
+    return report
+
+
+def _reason(longrepr: Any) -> str:
+    """Return why pytest would have skipped: the last of file, line and message."""
+    return str(longrepr[-1] if isinstance(longrepr, tuple) else longrepr)
