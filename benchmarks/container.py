@@ -1,0 +1,197 @@
+"""The inside of the fleet: a function's runtime, and the fork server that containers come from.
+
+A function platform starts a container from a runtime that is there already: an interpreter
+with its standard library, and nothing of the user's. 240 interpreters started from nothing would
+keep two processors busy for ten seconds with what no function pays for. So one process, the
+zygote, imports the standard library (``RUNTIME``; it refuses to start if a driver came along)
+and forks. What a cold start is then made of happens in the fresh process: the handler's module is
+loaded there, with the import of its driver and its module-level connection.
+
+Every container is a process with an interpreter and memory of its own. It takes one invocation at
+a time from its socket and knows nothing of being frozen in between.
+
+    python -m benchmarks.container FD
+
+FD is a connected Unix socket of four-byte messages: 0 starts a container, whose own socket comes
+along as ancillary data; a process id releases a dead one. The zygote says 0 itself once it is
+ready. Ids are not reaped before they are
+released, so that the platform's signals can never reach a stranger. When the socket is closed,
+the zygote kills what is left of its containers, tells its use of the processor, and goes.
+
+On its own socket a container reads one line of JSON that tells it what it is, then a line for
+each invocation, and answers each with a line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+#: A message on the control socket.
+ORDER = struct.Struct("!i")
+
+#: The order to start a container; any other is a process id to release.
+START = 0
+
+#: The standard library as a warm runtime has it: what Lambda's own runtime client and the
+#: drivers under test import of it, the same for all.
+RUNTIME = (
+    "ast",
+    "bisect",
+    "configparser",
+    "datetime",
+    "decimal",
+    "dis",
+    "getpass",
+    "hashlib",
+    "heapq",
+    "http.client",
+    "inspect",
+    "locale",
+    "logging",
+    "platform",
+    "queue",
+    "random",
+    "selectors",
+    "ssl",
+    "stringprep",
+    "subprocess",
+    "threading",
+    "traceback",
+    "typing",
+    "unicodedata",
+    "urllib.parse",
+    "uuid",
+    "warnings",
+    "weakref",
+    "zlib",
+)
+
+
+class Context:
+    """What a function platform hands to a handler beside the event, under Lambda's names."""
+
+    def __init__(self, request: str, deadline: float) -> None:
+        """Note the request's id and its end, in seconds of the monotonic clock."""
+        self.aws_request_id = request
+        self._deadline = deadline
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds until the platform ends the invocation."""
+        return max(0, round((self._deadline - time.monotonic()) * 1000))
+
+
+def main(control: socket.socket) -> None:
+    """Fork a container for each message that asks for one, until the socket is closed."""
+    for name in RUNTIME:
+        importlib.import_module(name)
+    guests = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
+    if extra := guests & {"pymysql", "MySQLdb", "mysql", "_mysql_connector", "slsmysql"}:
+        raise SystemExit(f"a warm runtime has no driver in it, this one has: {sorted(extra)}")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the platform says when it is over
+    gc.freeze()  # so that the children's collector does not copy the parent's pages
+    children: set[int] = set()
+    control.sendall(ORDER.pack(START))
+    while True:
+        message, sockets, _, _ = socket.recv_fds(control, ORDER.size, 1)
+        if not message:
+            break
+        (order,) = ORDER.unpack(message)
+        if order != START:
+            children.discard(order)
+            os.waitpid(order, 0)
+            continue
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            contain(socket.socket(fileno=sockets[0]))
+        os.close(sockets[0])
+        children.add(pid)
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+    for pid in children:
+        os.waitpid(pid, 0)
+    usage = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(one.ru_utime + one.ru_stime for one in usage)
+    with contextlib.suppress(OSError):  # a platform that has died does not listen any more
+        control.sendall(json.dumps({"cpu": seconds}).encode())
+
+
+def contain(channel: socket.socket) -> NoReturn:
+    """Be a container: load the handler, then serve invocations until the platform goes away."""
+    status = 1
+    try:
+        with channel, channel.makefile("rw", encoding="utf-8", newline="\n") as stream:
+
+            def tell(**reply: Any) -> None:
+                stream.write(json.dumps(reply) + "\n")
+                stream.flush()
+
+            tell(pid=os.getpid())
+            orders = json.loads(stream.readline())
+            os.environ.update(orders["environment"])
+            begin = time.monotonic()
+            try:
+                handler = load(orders["handler"])
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the platform is told
+                tell(seconds=time.monotonic() - begin, error=describe(error))
+            else:
+                tell(seconds=time.monotonic() - begin)
+                for line in stream:
+                    tell(**invoke(handler, json.loads(line)))
+                status = 0
+    finally:
+        os._exit(status)  # never back into the zygote's loop, nor through its exit handlers
+
+
+def load(path: str) -> Callable[[dict[str, Any], Context], object]:
+    """Load the handler's module from its file and return its function ``handler``."""
+    spec = importlib.util.spec_from_file_location("handler", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no Python module: {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["handler"] = module
+    spec.loader.exec_module(module)
+    function: Callable[[dict[str, Any], Context], object] = module.handler
+    return function
+
+
+def invoke(
+    handler: Callable[[dict[str, Any], Context], object], order: dict[str, Any]
+) -> dict[str, Any]:
+    """Call the handler once; a container outlives an exception of its handler."""
+    event = order["event"]
+    begin = time.monotonic()
+    context = Context(event["request"], begin + order["timeout"])
+    try:
+        reply: dict[str, Any] = {"result": handler(event, context)}
+    except Exception as error:  # noqa: BLE001 - whatever it is, the platform is told
+        reply = {"error": describe(error)}
+    reply["seconds"] = time.monotonic() - begin
+    return reply
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """Return class, number and text of an exception."""
+    first = error.args[0] if error.args else None
+    return {
+        "kind": type(error).__name__,
+        "errno": first if isinstance(first, int) else None,
+        "message": str(error),
+    }
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))
