@@ -8,6 +8,9 @@ from functools import cache
 # in `cursor.description`.
 MBLENGTH = {8: 1, 33: 3, 88: 2, 91: 2}
 
+# The one collation of the character set `binary`.
+_BINARY_ID = 63
+
 # Codecs that Python knows by another name than MySQL does. MySQL's latin1 is Windows' cp1252.
 _CODECS = {
     "utf8mb3": "utf8",
@@ -42,7 +45,7 @@ class Charset:
     @property
     def is_binary(self) -> bool:
         """Whether this is the character set `binary`: bytes, not text."""
-        return self.id == 63
+        return self.id == _BINARY_ID
 
 
 class Charsets:
@@ -125,7 +128,7 @@ utf8mb4 45:general_ci 46:bin 224:unicode_ci 225:icelandic_ci 226:latvian_ci 227:
 def _known() -> Charsets:
     # Built at the first use: an import must not pay for it.
     known = Charsets()
-    known.add(Charset(63, "binary", "binary", is_default=True))
+    known.add(Charset(_BINARY_ID, "binary", "binary", is_default=True))
     name, is_default = "", False
     for word in _TABLE.split():
         number, colon, suffix = word.partition(":")

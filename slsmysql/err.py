@@ -150,7 +150,7 @@ def exception_for(errno: int, message: str, sqlstate: str | None = None) -> Erro
     """
     known = error_map.get(errno)
     if known is None:
-        known = InternalError if errno < 1000 else OperationalError
+        known = InternalError if errno < ER.ERROR_FIRST else OperationalError
     return known(errno, message, sqlstate=sqlstate)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Parser(configparser.RawConfigParser):
-    """A configparser to whom `_` and `-` in an option's name are one, and quotes no part of a value.
+    """A configparser that takes `_` in an option's name for `-`, and quotes off its value.
 
     Options without a value (`skip-networking`) are read without complaint; keyword arguments are
     RawConfigParser's. Source: PyMySQL.
@@ -27,6 +27,6 @@ class Parser(configparser.RawConfigParser):
         it is but has no value.
         """
         value: str = super().get(section, option)
-        if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
             return value[1:-1]
         return value

@@ -11,6 +11,7 @@ MODULES = ["CLIENT", "COMMAND", "CR", "ER", "FIELD_TYPE", "FLAG", "SERVER_STATUS
 
 
 def public(module: ModuleType) -> dict[str, object]:
+    """The names that a module gives to its users, and what they are."""
     return {name: value for name, value in vars(module).items() if not name.startswith("_")}
 
 
