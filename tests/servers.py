@@ -211,23 +211,26 @@ class _Run:
             )
         self.tell_guard(str(self.process.pid))
         end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                self.log_in(ROOT).close()
-            except pymysql.err.OperationalError as error:
-                ended = self.process.poll() is not None
-                if ended or time.monotonic() > end:
-                    what = "ended" if ended else f"did not answer in {PATIENCE:.0f} s ({error})"
-                    raise ServerError(f"the server {what}; its log:\n{self.log_tail()}") from None
-                time.sleep(POLL_INTERVAL)
-            else:
-                break
+        while not self.answers():
+            ended = self.process.poll() is not None
+            if ended or time.monotonic() > end:
+                what = "ended" if ended else f"did not answer in {PATIENCE:.0f} s"
+                raise ServerError(f"the server {what}; its log:\n{self.log_tail()}")
+            time.sleep(POLL_INTERVAL)
         # The first login of an account after a start needs TLS, a socket or the server's RSA key
         # (MySQL manual, "Caching SHA-2 Pluggable Authentication"). This is it, so that whoever
         # comes without TLS finds the server as it is after a minute of work.
         for account in (APP, BOSS):
             with contextlib.suppress(pymysql.err.OperationalError):  # a test may have changed it
                 self.log_in(account).close()
+
+    def answers(self) -> bool:
+        """Return whether the server greets whoever comes to its socket."""
+        with sockets.socket(sockets.AF_UNIX) as probe, contextlib.suppress(OSError):
+            probe.settimeout(PATIENCE)
+            probe.connect(str(self.socket))
+            return probe.recv(1) != b""
+        return False
 
     def log_in(self, account: Account) -> pymysql.Connection[pymysql.cursors.Cursor]:
         """Return a connection through the socket."""
