@@ -32,6 +32,7 @@ from slsmysql.err import (
 )
 from slsmysql.events import Event, Stats
 from slsmysql.events import process as _process
+from slsmysql.invocations import invocation
 from slsmysql.settings import Settings
 from slsmysql.times import (
     Date,
@@ -200,6 +201,7 @@ __all__ = [
     "cursors",
     "get_client_info",
     "install_as_MySQLdb",
+    "invocation",
     "paramstyle",
     "stats",
     "threadsafety",

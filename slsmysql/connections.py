@@ -11,17 +11,18 @@ import atexit
 import os
 import weakref
 from _thread import RLock
+from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from slsmysql import _driver, converters, err, manager
+from slsmysql import _driver, _text, converters, err, manager
 from slsmysql._driver import Field, Handle
 from slsmysql.charset import charset_by_id, charset_by_name
 from slsmysql.constants import CLIENT, CR, FIELD_TYPE
 from slsmysql.cursors import Cursor
 from slsmysql.events import Stats, Teller
 from slsmysql.manager import Manager, environment
-from slsmysql.options import Options, build_options, parse_url
+from slsmysql.options import Options, Secret, build_options, parse_url
 from slsmysql.session import (
     AUTOCOMMIT,
     IN_TRANSACTION,
@@ -34,10 +35,12 @@ from slsmysql.session import (
 from slsmysql.settings import FROM_TEXT, NAMES, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
+
+T = TypeVar("T")
 
 __all__ = ["DEFAULT_CHARSET", "Connection", "MySQLResult", "close_all"]
 
@@ -192,7 +195,6 @@ class Connection:
     # So that a half-made object can be finalized.
     _handle: Handle | None = None
     _closed = True
-    _sock = None
 
     def __init__(self, url: str | None = None, /, **keywords: Any) -> None:
         """Connect, unless ``defer_connect`` is given.
@@ -201,6 +203,8 @@ class Connection:
         """
         if url is not None:
             keywords = {**parse_url(url, FROM_TEXT), **keywords}
+        if keywords.get("use_pure") is None and "SLSMYSQL_USE_PURE" in os.environ:
+            keywords["use_pure"] = _flag_of_environment("SLSMYSQL_USE_PURE")
         options, rest = build_options(keywords, others=_OTHERS, stacklevel=3)
         defer = rest.pop("defer_connect", False)
         settings = Settings.build(rest, os.environ)
@@ -265,6 +269,7 @@ class Connection:
         self._closed = False
         self._broken: str | None = None
         self._dirty = False
+        self._worked = False
         self._pins: set[str] = set()
         self._next_only: frozenset[str] = frozenset()
         self._replay: dict[str, str] = {}
@@ -596,6 +601,7 @@ class Connection:
                 self._result = None
             if effect.asks:
                 self._asks = True
+            self._worked = True
             self._busy = True
             try:
                 has_rows = handle.query(sql)
@@ -860,13 +866,16 @@ class Connection:
         if effect.read:
             what = self._lose("lost during a read")
             raise err.OperationalError(errno, message if "nothing" in what else f"{message} ({what})")
+        if effect.rolls_back and not self._pins:
+            # The loss has done what was asked for.
+            self._forget_session()
+            raise err.OperationalError(errno, f"{message} (the transaction is rolled back)")
         if in_transaction and not commits:
             what = self._lose("lost in a transaction")
             raise err.OperationalError(errno, f"{message} ({what})")
         if effect.ends:
             # Whatever the outcome: this was the end of the unit of work, and it is told.
-            self._lose("lost during COMMIT")
-            self._broken = None
+            self._forget_session()
         else:
             self._lose("lost during a statement")
         if not autocommit and not commits:
@@ -899,7 +908,7 @@ class Connection:
 
     def _retry_query(self, error: err.Error, sql: bytes, unbuffered: bool) -> None:  # noqa: FBT001
         """Send a statement again that lost a deadlock or waited too long for a lock."""
-        for attempt, delay in enumerate(self._manager.query_delays(), 1):
+        for attempt, delay in enumerate(self._manager.delays(self.settings.query_retries), 1):
             self._teller.count("query_retries")
             self._teller.tell(
                 "query_retry", errno=error.args[0], seconds=delay, attempt=attempt
@@ -958,10 +967,85 @@ class Connection:
                 return
         self._end_transaction(b"ROLLBACK", _ROLLBACK)
 
+    @contextmanager
+    def transaction(self) -> Iterator[Self]:
+        """Run a block as one transaction: committed at its end, rolled back on an exception.
+
+        :raises err.ProgrammingError: a transaction with work in it is open already.
+        """
+        if self._dirty:
+            raise err.ProgrammingError(
+                "transaction(): a transaction is open; commit() or rollback() it first"
+            )
+        self.begin()
+        try:
+            yield self
+        except BaseException:
+            with suppress(err.Error):
+                self.rollback()
+            raise
+        self.commit()
+
+    def run_transaction(self, work: Callable[[Self], T], *, retries: int = 3) -> T:
+        """Run ``work(connection)`` as one transaction, all of it again when the server undid it.
+
+        Undone are a deadlock (1213), a lock wait that took too long (1205), a session that was
+        lost before the COMMIT, and a server that became read-only.  An outcome that is not known
+        is never run again.
+
+        :param retries: how often at the most.
+        :return: what ``work`` returned the time it was committed.
+        :raises err.OutcomeUnknownError: the session was lost during the COMMIT.
+        """
+        for attempt, delay in enumerate(self._manager.delays(retries), 1):
+            try:
+                with self.transaction():
+                    return work(self)
+            except err.OutcomeUnknownError:
+                raise
+            except err.OperationalError as error:
+                errno = error.args[0] if error.args else None
+                if errno in _driver.READ_ONLY and self._handle is not None:
+                    self._handle.quit()
+                    self._handle = None
+                elif errno not in _DEADLOCKS and errno not in _driver.LOST:
+                    raise
+                self._teller.count("transaction_retries")
+                self._teller.tell(
+                    "transaction_retry", errno=errno, seconds=delay, attempt=attempt
+                )
+                environment.sleep(delay)
+        with self.transaction():
+            return work(self)
+
+    def end_invocation(self) -> None:
+        """End what a function's invocation left open, and run the boundary; never raises.
+
+        See ``slsmysql.invocation``, which calls this for every connection.
+        """
+        if not self._lock.acquire(blocking=False):
+            return  # in use by another thread: its own business
+        try:
+            if self._closed or self._busy:
+                return
+            self._broken = None
+            if self._dirty:
+                self._teller.count("rolled_back")
+                self._teller.tell("rolled_back", detail="left open at the end of an invocation")
+            with suppress(err.Error):
+                if self._handle is not None:
+                    self._end_transaction(b"ROLLBACK", _ROLLBACK)
+                    self._boundary(sql_allowed=True)
+        finally:
+            self._lock.release()
+
     def _end_transaction(self, sql: bytes, effect: Effect) -> None:
         with self._lock:
-            if self._handle is None and not self._closed and self._broken is None:
-                # Dormant: there is no transaction, so there is nothing to end.
+            if not (self._closed or self._broken is not None) and (
+                self._handle is None or not self._worked
+            ):
+                # Dormant, or no statement has been sent since the last end of a transaction:
+                # there is nothing that could be open.
                 return
             nothing_open = not self._dirty and not self._pins and not self._streaming()
             rolled_back_anyway = effect.rolls_back and not self._pins
@@ -977,6 +1061,7 @@ class Connection:
                 # Lost with nothing to commit, or rolled back by the loss itself.
                 self._broken = None
             self._result = None
+            self._worked = bool(self._status & IN_TRANSACTION)
         self._boundary(sql_allowed=True)
 
     # -- the boundary --------------------------------------------------------------------------
@@ -1154,6 +1239,11 @@ class Connection:
     @property
     def handle(self) -> Handle | None:
         """The session at hand; None while dormant or closed."""
+        return self._handle
+
+    @property
+    def _sock(self) -> Any:
+        """What some programs look at to see whether a PyMySQL connection is open."""
         return self._handle
 
     @property
@@ -1389,6 +1479,26 @@ class Connection:
         """Return the server's version."""
         return str(self.server_version)
 
+    def change_user(
+        self, user: str, password: Any = "", database: str | None = None
+    ) -> None:
+        """Go on as another user, in a new session; what was open is rolled back.
+
+        :param database: None for the one that ``connect`` was given.
+        """
+        from dataclasses import replace
+
+        changes: dict[str, Any] = {"user": user, "password": Secret(password)}
+        if database is not None:
+            changes["database"] = database
+        with self._lock:
+            handle = self._handle
+            self._handle = None
+            if handle is not None:
+                handle.quit()
+            self._set_options(replace(self.options, **changes), self.settings)
+            self.connect()
+
     def stats(self) -> Stats:
         """Return the counters of this connection."""
         return self._teller.stats.copy()
@@ -1415,6 +1525,9 @@ class _Seen:
     def lease(self) -> int | None:
         return self._connection._lease
 
+    def know_lease(self, seconds: int | None) -> None:
+        self._connection._lease = seconds
+
     def statistics(self) -> str:
         return self._handle.statistics()
 
@@ -1429,6 +1542,13 @@ class _Seen:
             return
         self.run(f"SET SESSION wait_timeout={seconds}")
         self._connection._lease = seconds
+
+
+def _flag_of_environment(name: str) -> bool | None:
+    try:
+        return _text.optional(_text.boolean)(os.environ[name])  # type: ignore[return-value]
+    except ValueError as error:
+        raise err.ProgrammingError(f"{name}={os.environ[name]!r}: must be {error}") from None
 
 
 _MISSING: Any = object()
@@ -1450,6 +1570,28 @@ def close_all() -> None:
     manager.end_parked()
 
 
+def end_invocations() -> None:
+    """End what an invocation left open, on every connection of the process."""
+    for connection in list(_connections):
+        connection.end_invocation()
+
+
+def before_snapshot() -> None:
+    """End every session at rest: a snapshot of the process will be started many times."""
+    close_all()
+    for connection in list(_connections):
+        connection.end_invocation()
+        handle, connection._handle = connection._handle, None
+        if handle is not None:
+            handle.quit()
+            connection._lose("before a snapshot")
+
+
+def after_restore() -> None:
+    """Forget what was known of the servers when the snapshot was taken."""
+    manager.forget_servers()
+
+
 def _after_fork_in_child() -> None:
     """Every session is the parent's: a child opens its own, and never speaks on these."""
     manager.orphan_parked()
@@ -1465,3 +1607,9 @@ def _after_fork_in_child() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 atexit.register(close_all)
+if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+    with suppress(ImportError):
+        import snapshot_restore_py
+
+        snapshot_restore_py.register_before_snapshot(before_snapshot)
+        snapshot_restore_py.register_after_restore(after_restore)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections import OrderedDict
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -41,6 +42,19 @@ class Environment:
 
 environment = Environment()
 
+#: The seconds that the invocation in progress has left; set by ``slsmysql.invocation``.
+_deadline: ContextVar[Callable[[], float] | None] = ContextVar("slsmysql_deadline", default=None)
+
+
+def set_deadline(deadline: Callable[[], float] | None) -> Token[Callable[[], float] | None]:
+    """Let waits for a connection end by ``deadline``; undone by ``reset_deadline``."""
+    return _deadline.set(deadline)
+
+
+def reset_deadline(token: Token[Callable[[], float] | None]) -> None:
+    """Undo ``set_deadline``."""
+    _deadline.reset(token)
+
 
 class Session(Protocol):
     """What the manager needs of a session at rest."""
@@ -67,7 +81,10 @@ class Session(Protocol):
 
     @property
     def lease(self) -> int | None:
-        """The session's wait_timeout as far as we set it."""
+        """The session's wait_timeout as far as we know it."""
+
+    def know_lease(self, seconds: int | None) -> None:
+        """Take note of the session's wait_timeout."""
 
 
 @dataclass(slots=True)
@@ -78,6 +95,8 @@ class Server:
     limit_read_at: float = float("-inf")
     account_limit: int = 0
     last: Load | None = None
+    used_at_connect: int | None = None
+    """Of the first connection, before the limit was known."""
     next_look: float = float("-inf")
     next_reap: float = float("-inf")
     answered: bool = False
@@ -133,7 +152,7 @@ class Manager:
         :raises err.Error: the last real error.
         """
         env, settings = self._env, self.settings
-        left = backoff.countdown(seconds, env.monotonic, settings.deadline)
+        left = backoff.countdown(seconds, env.monotonic, settings.deadline or _deadline.get())
         delays = backoff.within(
             backoff.delays(settings, env.random),
             left,
@@ -169,11 +188,9 @@ class Manager:
                 self.teller.count("connects")
                 return made
 
-    def query_delays(self) -> Iterator[float]:
-        """Return the waits, in seconds, before a refused statement is sent again."""
-        return islice(
-            backoff.delays(self.settings, self._env.random), self.settings.query_retries
-        )
+    def delays(self, most: int) -> Iterator[float]:
+        """Return at most so many waits, in seconds, before something is tried again."""
+        return islice(backoff.delays(self.settings, self._env.random), most)
 
     def lease_of_new(self, session: Session) -> tuple[str, int | None]:
         """Look at the load (one round trip) and return a new session's lease.
@@ -184,6 +201,7 @@ class Manager:
         used = self.used(session)
         server = self.server
         if server.limit is None:
+            server.used_at_connect = used
             return policy.lease_expression(used, self.settings), None
         server.last = Load(used, server.limit)
         lease = policy.lease(server.last, self.settings)
@@ -266,6 +284,11 @@ class Manager:
 
     def _adapt_lease(self, session: Session, load: Load) -> None:
         lease = policy.lease(load, self.settings)
+        if session.lease is None and self.server.used_at_connect is not None:
+            # The server has worked it out by itself, from what was told when we connected.
+            session.know_lease(
+                policy.lease(Load(self.server.used_at_connect, load.limit), self.settings)
+            )
         if lease is not None and lease != session.lease:
             session.set_lease(lease)
             self.teller.count("leases")

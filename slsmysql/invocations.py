@@ -1,0 +1,90 @@
+"""``invocation``: what a function platform's handler is wrapped in, as decorator or context manager.
+
+Not needed for anything to work.  With it, waits for a connection end when the function's time
+does, and what a handler leaves open is rolled back before the container is frozen.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from slsmysql import connections, manager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+class Invocation:
+    """One invocation of a function; see ``invocation``."""
+
+    def __init__(self, context: Any = None) -> None:
+        """Begin nothing yet.
+
+        :param context: the platform's context object; one that has
+            ``get_remaining_time_in_millis()`` (AWS Lambda) gives the deadline.
+        """
+        self._remaining = getattr(context, "get_remaining_time_in_millis", None)
+        self._token: Any = None
+
+    def __enter__(self) -> Self:
+        """Take the deadline."""
+        remaining = self._remaining
+        if remaining is not None:
+            self._token = manager.set_deadline(lambda: float(remaining()) / 1000.0)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Roll back what is open on any connection of the process, and run the boundaries."""
+        if self._token is not None:
+            manager.reset_deadline(self._token)
+            self._token = None
+        connections.end_invocations()
+
+    def __call__(self, handler: F) -> F:
+        """Return ``handler`` wrapped; its second argument is taken for the context."""
+        return _wrap(handler)
+
+
+def _wrap(handler: F) -> F:
+    @functools.wraps(handler)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        context = args[1] if len(args) > 1 else kwargs.get("context")
+        with Invocation(context):
+            return handler(*args, **kwargs)
+
+    return wrapped  # type: ignore[return-value] - the same signature, by wraps
+
+
+def invocation(handler_or_context: Any = None) -> Any:
+    """Wrap a function's handler, or a block.
+
+    ::
+
+        @slsmysql.invocation
+        def handler(event, context): ...
+
+        with slsmysql.invocation(context): ...
+
+    At the end, whether or not by an exception, every open connection of the process is rolled
+    back where the handler left a transaction open (the event ``rolled_back`` tells), the boundary
+    is run, and no session is closed that policy lets live.  During it no wait for a connection
+    lasts longer than ``context.get_remaining_time_in_millis()``.
+
+    :param handler_or_context: the handler to decorate, or the platform's context object, or
+        nothing.
+    :return: the wrapped handler, or an ``Invocation``.
+    """
+    if callable(handler_or_context):
+        return _wrap(handler_or_context)
+    return Invocation(handler_or_context)
