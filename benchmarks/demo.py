@@ -21,7 +21,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -136,12 +136,17 @@ def play(scenario: Scenario, driver: str, folder: Path, progress: Progress) -> R
             "WORK_SECONDS": str(scenario.work),
         }
         progress.update(bar, description=driver)
-        with Zygote(log) as zygote:
-            platform = Platform(scenario.fleet, Contender(driver, handler, environment), zygote)
-            with Monitor(root, server.pid, platform, watch) as monitor:
+        monitor = Monitor(root, server.pid)
+        try:
+            with Zygote(log) as zygote:
+                platform = Platform(scenario.fleet, Contender(driver, handler, environment), zygote)
                 before = time.process_time()
-                asyncio.run(platform.run(scenario.arrivals))
+                asyncio.run(run(platform, scenario.arrivals, monitor, watch))
                 wall, own = platform.now(), time.process_time() - before
+        except Exception:
+            progress.console.print(server.log_tail(), markup=False, highlight=False)
+            raise
+        growth, cpu = monitor.growth(), monitor.cpu()
         with root.cursor() as cursor:
             cursor.execute("SELECT request, COUNT(*) FROM orders GROUP BY request")
             rows = {request: int(count) for request, count in cursor.fetchall()}
@@ -151,12 +156,31 @@ def play(scenario: Scenario, driver: str, folder: Path, progress: Progress) -> R
         samples=tuple(monitor.samples),
         started=platform.started,
         ends=dict(platform.ends),
-        traffic=Traffic.of(scenario.server, monitor.growth),
-        cost=Cost(
-            wall=wall, platform=own, containers=zygote.cpu, server=monitor.cpu, late=platform.late
-        ),
+        traffic=Traffic.of(scenario.server, growth),
+        cost=Cost(wall=wall, platform=own, containers=zygote.cpu, server=cpu, late=platform.late),
         audit=Audit.compare(platform.invocations, rows),
     )
+
+
+async def run(
+    platform: Platform,
+    arrivals: Arrivals,
+    monitor: Monitor,
+    show: Callable[[Platform, Sample], None],
+) -> None:
+    """Play the arrivals while the monitor watches; the error of either ends both."""
+    tasks = [
+        asyncio.create_task(platform.run(arrivals)),
+        asyncio.create_task(monitor.watch(platform, show)),
+    ]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:

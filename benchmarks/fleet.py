@@ -473,7 +473,7 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     :param ordered: at least one value, ascending.
     :param percent: more than 0, at most 100.
     """
-    if not 0 < percent <= 100:  # noqa: PLR2004 - per cent
+    if not 0 < percent <= 100:
         raise ValueError(f"a percentile lies in (0, 100], not at {percent}")
     return ordered[math.ceil(len(ordered) * percent / 100) - 1]
 

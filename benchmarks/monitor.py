@@ -7,11 +7,10 @@ all are taken gets the one that MySQL and MariaDB keep in reserve; this one need
 
 from __future__ import annotations
 
+import asyncio
 import os
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pymysql
@@ -27,83 +26,48 @@ INTERVAL = 0.05
 
 
 class Monitor:
-    """Watches a server and a platform from a thread of its own, while its ``with`` lasts."""
+    """Reads a server's counters before and after a run, and looks at it meanwhile."""
 
-    def __init__(
-        self,
-        connection: pymysql.Connection[Any],
-        pid: int,
-        platform: Platform,
-        watch: Callable[[Platform, Sample], None],
-    ) -> None:
-        """Prepare.
+    def __init__(self, connection: pymysql.Connection[Any], pid: int) -> None:
+        """Take the first reading.
 
-        :param connection: the harness's session; nobody else may use it meanwhile.
+        :param connection: the harness's session; nobody else may use it before ``growth``.
         :param pid: the server's process.
-        :param platform: whose containers are counted.
-        :param watch: called after each look, from the monitor's thread.
         """
         self.samples: list[Sample] = []
-        #: How much each counter has grown, and the server's processor seconds; known at the end.
-        self.growth: dict[str, int] = {}
-        self.cpu: float | None = None
         self._connection = connection
-        self._platform = platform
-        self._watch = watch
-        self._over = threading.Event()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._look_on, name="monitor", daemon=True)
         self._pid = pid
-        self._before: dict[str, int] = {}
-        self._cpu_before: float | None = None
+        self._counters = self._read(COUNTERS)
+        self._cpu = processor_seconds(pid)
 
-    def __enter__(self) -> Monitor:
-        """Take the first reading and begin to watch."""
-        self._before = self._status()
-        self._cpu_before = processor_seconds(self._pid)
-        self._thread.start()
-        return self
+    async def watch(self, platform: Platform, show: Callable[[Platform, Sample], None]) -> None:
+        """Take samples until it is cancelled.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop watching and take the last reading."""
-        self._over.set()
-        self._thread.join()
-        if error is not None:
-            return
-        if self._error is not None:
-            raise self._error
-        after = self._status()
-        self.growth = {name: after[name] - self._before[name] for name in COUNTERS}
-        cpu = processor_seconds(self._pid)
-        if cpu is not None and self._cpu_before is not None:
-            self.cpu = cpu - self._cpu_before
+        :param platform: whose containers are counted.
+        :param show: called after each look.
+        """
+        while True:
+            at = platform.now()
+            read = await asyncio.to_thread(self._read, ["Threads_connected"])
+            lost = platform.ends[Fate.LOST]
+            sample = Sample(at, read["Threads_connected"], platform.alive, platform.pool.busy, lost)
+            self.samples.append(sample)
+            show(platform, sample)
+            await asyncio.sleep(INTERVAL)
 
-    def _look_on(self) -> None:
-        try:
-            while not self._over.wait(INTERVAL):
-                self._look()
-        except Exception as error:  # noqa: BLE001 - raised by __exit__, in the harness's own thread
-            self._error = error
+    def growth(self) -> dict[str, int]:
+        """Return how much each counter has grown."""
+        now = self._read(COUNTERS)
+        return {name: now[name] - self._counters[name] for name in COUNTERS}
 
-    def _look(self) -> None:
-        at = self._platform.now()
+    def cpu(self) -> float | None:
+        """Return the processor seconds that the server has used; None where that is not known."""
+        now = processor_seconds(self._pid)
+        return None if now is None or self._cpu is None else now - self._cpu
+
+    def _read(self, names: Sequence[str]) -> dict[str, int]:
         with self._connection.cursor() as cursor:
-            cursor.execute("SHOW GLOBAL STATUS LIKE 'Threads_connected'")
-            connections = int(cursor.fetchone()[1])
-        platform = self._platform
-        lost = platform.ends[Fate.LOST]
-        sample = Sample(at, connections, platform.alive, platform.pool.busy, lost)
-        self.samples.append(sample)
-        self._watch(self._platform, sample)
-
-    def _status(self) -> dict[str, int]:
-        with self._connection.cursor() as cursor:
-            cursor.execute("SHOW GLOBAL STATUS WHERE Variable_name IN %s", [COUNTERS])
+            cursor.execute("SHOW GLOBAL STATUS WHERE Variable_name IN %s", [names])
             return {name: int(value) for name, value in cursor.fetchall()}
 
 

@@ -225,6 +225,7 @@ class Platform:
         self._launched = 0
         self._next_start = 0.0
         self._finished: asyncio.Future[None]
+        self._loop: asyncio.AbstractEventLoop
 
     def now(self) -> float:
         """Return the seconds since the start of the run."""
@@ -236,7 +237,8 @@ class Platform:
         The containers that are there then stay as they are, most of them frozen.
         """
         self._expected = len(arrivals.times)
-        self._finished = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._finished = self._loop.create_future()
         self._begin = time.monotonic()
         try:
             for number, moment in enumerate(arrivals.times):
@@ -244,7 +246,7 @@ class Platform:
                 if delay > 0:
                     await asyncio.wait([self._finished], timeout=delay)
                 if self._finished.done():
-                    break  # a guardian failed
+                    break  # by an error
                 self.late = max(self.late, self.now() - moment)
                 self._queue.append(Request(number, moment))
                 self._dispatch()
@@ -271,7 +273,7 @@ class Platform:
         container = Container(self._launched, self.fleet.life(self._launched))
         self._launched += 1
         self.pool.add(container)
-        task = asyncio.get_running_loop().create_task(self._guard(container, request))
+        task = self._loop.create_task(self._guard(container, request))
         self._tasks.add(task)
         task.add_done_callback(self._leave)
 
@@ -285,7 +287,12 @@ class Platform:
     def _leave(self, task: asyncio.Task[None]) -> None:
         """Let go of a guardian; one that failed ends the run."""
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) and not self._finished.done():
+        if not task.cancelled() and (error := task.exception()):
+            self._break(error)
+
+    def _break(self, error: BaseException) -> None:
+        """Have ``run`` raise an error."""
+        if not self._finished.done():
             self._finished.set_exception(error)
 
     async def _guard(self, container: Container, first: Request) -> None:
@@ -323,7 +330,7 @@ class Platform:
         channel = await self._zygote.start()
         self.started += 1
         self.alive += 1
-        asyncio.get_running_loop().call_later(container.life.seconds, self._expire, container)
+        self._loop.call_later(container.life.seconds, self._expire, container)
         return channel
 
     async def _init(self, container: Container, channel: Channel) -> None:
@@ -343,7 +350,7 @@ class Platform:
         if container.over:
             self.pool.remove(container)
             return None
-        container.job = asyncio.get_running_loop().create_future()
+        container.job = self._loop.create_future()
         self.pool.give_back(container)
         self._dispatch()
         request = await container.job

@@ -103,11 +103,11 @@ def draw(results: Sequence[Result], path: Path, *, title: str, limit: int) -> No
     :param title: what was run.
     :param limit: the server's ``max_connections``.
     """
-    import matplotlib as mpl  # noqa: PLC0415 - 0.8 s, and only a figure needs it
+    import matplotlib as mpl
 
     mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of the back end
-    from matplotlib import ticker  # noqa: PLC0415
+    from matplotlib import pyplot as plt
+    from matplotlib import ticker
 
     figure, axes = plt.subplots(
         2,

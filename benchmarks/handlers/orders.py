@@ -21,7 +21,7 @@ connection = pymysql.connect(
 )
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Look at a shelf, think for a while, and order its cheapest product."""
     try:
         with connection.cursor() as cursor:
