@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -30,8 +33,7 @@ def boolean(text: str) -> bool:
         return True
     if word in _FALSE:
         return False
-    msg = "one of 1, true, yes, on, 0, false, no, off"
-    raise ValueError(msg)
+    raise ValueError("one of 1, true, yes, on, 0, false, no, off")
 
 
 def integer(text: str) -> int:
@@ -43,8 +45,7 @@ def integer(text: str) -> int:
         return int(text)
     except ValueError:
         pass
-    msg = "a whole number"
-    raise ValueError(msg)
+    raise ValueError("a whole number")
 
 
 def number(text: str) -> float:
@@ -57,14 +58,13 @@ def number(text: str) -> float:
             return read(text)
         except ValueError:
             continue
-    msg = "a number"
-    raise ValueError(msg)
+    raise ValueError("a number")
 
 
-def optional(read: Callable[[str], object]) -> Callable[[str], object]:
+def optional(read: Callable[[str], T]) -> Callable[[str], T | None]:
     """Return a reader that gives None for an empty text or ``none``, and asks ``read`` else."""
 
-    def read_or_none(text: str) -> object:
+    def read_or_none(text: str) -> T | None:
         if text.strip().lower() in {"", "none"}:
             return None
         try:
@@ -78,7 +78,7 @@ def optional(read: Callable[[str], object]) -> Callable[[str], object]:
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the one of ``names`` nearest to ``name``, or ''."""
-    import difflib  # noqa: PLC0415 - only for an error message; costs 2 ms at import
+    import difflib  # only for an error message; costs 2 ms at import
 
     near = difflib.get_close_matches(name, list(names), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""

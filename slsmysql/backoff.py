@@ -1,4 +1,4 @@
-"""Iterators of delays: how long to wait before each retry, without a clock or randomness of its own.
+"""Iterators of delays: how long to wait before each retry; clock and randomness are handed in.
 
 Jitter is there so that a fleet which was refused at once does not come back at once.  Full jitter
 is the default: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
@@ -13,7 +13,6 @@ from slsmysql import err
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
     from typing import TypeGuard
 
     from slsmysql.settings import Settings
@@ -51,7 +50,7 @@ def full_jitter(base: float, cap: float, rng: Rng) -> Iterator[float]:
 
 
 def decorrelated(base: float, cap: float, rng: Rng) -> Iterator[float]:
-    """Yield for ever: each delay is uniform in ``base`` .. three times the one before, up to ``cap``.
+    """Yield for ever: each delay is uniform in ``base`` .. 3 times the one before, up to ``cap``.
 
     :param base: seconds, the shortest delay, and what the first one grows from.
     :param cap: seconds, the longest delay.
@@ -75,8 +74,9 @@ def custom(function: Callable[[int, float], float]) -> Iterator[float]:
         attempt += 1
         answer: object = function(attempt, delay)
         if not _is_number(answer) or not 0 <= answer <= _YEAR:
-            msg = f"backoff returned {answer!r}: must be a number of seconds from 0 to {_YEAR}"
-            raise err.ProgrammingError(msg)
+            raise err.ProgrammingError(
+                f"backoff returned {answer!r}: must be a number of seconds from 0 to {_YEAR}"
+            )
         delay = float(answer)
         yield delay
 
@@ -111,8 +111,7 @@ def countdown(
             return seconds
         theirs: object = deadline()
         if not _is_number(theirs) or math.isnan(theirs):
-            msg = f"deadline returned {theirs!r}: must be a number of seconds"
-            raise err.ProgrammingError(msg)
+            raise err.ProgrammingError(f"deadline returned {theirs!r}: must be a number of seconds")
         return min(seconds, theirs)
 
     return left

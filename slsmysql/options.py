@@ -73,6 +73,9 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "use_pure": None,
 }
 
+#: The environment variable that stands for ``use_pure``.
+USE_PURE: Final = "SLSMYSQL_USE_PURE"
+
 _DEFAULT_HOST: Final = "localhost"
 _DEFAULT_PORT: Final = 3306
 _DEFAULT_CHARSET: Final = "utf8mb4"
@@ -84,6 +87,8 @@ _LARGEST_PORT: Final = 65_535
 
 #: Keywords whose values ``conceal`` hides.
 _SECRETS: Final = ("password", "passwd", "ssl_key_password")
+
+_maybe: Final = _text.optional(_text.boolean)
 
 Verify = Literal["none", "optional", "required"]
 
@@ -119,8 +124,7 @@ class Secret:
             return id(self._value)
 
     def __reduce__(self) -> NoReturn:
-        msg = "a secret is not pickled"
-        raise TypeError(msg)
+        raise TypeError("a secret is not pickled")
 
     @property
     def is_callable(self) -> bool:
@@ -147,14 +151,12 @@ class Secret:
             return encoded
         source = "what password() returned" if callable(self._value) else "password"
         if issubclass(kind, str):
-            msg = (
+            raise err.ProgrammingError(
                 f"{source} has characters that latin1 does not have: "
                 "give it as bytes, encoded as the server knows it"
             )
-        else:
-            right = "str or bytes" if callable(self._value) else "str, bytes or a callable"
-            msg = f"{source} must be {right}, not {kind.__name__}"
-        raise err.ProgrammingError(msg)
+        right = "str or bytes" if callable(self._value) else "str, bytes or a callable"
+        raise err.ProgrammingError(f"{source} must be {right}, not {kind.__name__}")
 
 
 def _latin1(value: object) -> bytes | None:
@@ -274,6 +276,8 @@ def build_options(
 ) -> tuple[Options, dict[str, Any]]:
     """Return the options that ``keywords`` ask for, and those keywords that are in ``others``.
 
+    Where ``use_pure`` is not given the environment's ``SLSMYSQL_USE_PURE`` counts.
+
     :param keywords: names of ``DEFAULTS``, whose values count where a name is missing.
     :param others: names that are somebody else's (the management options, ``defer_connect``).
     :param stacklevel: of the deprecation warnings, counted from this function, as
@@ -296,8 +300,7 @@ def build_options(
             rest[name] = value
         else:
             hint = _text.did_you_mean(name, [*DEFAULTS, *others])
-            msg = f"connect() got an unexpected keyword argument {name!r}.{hint}"
-            raise TypeError(msg)
+            raise TypeError(f"connect() got an unexpected keyword argument {name!r}.{hint}")
 
     if kw["db"] is not None and kw["database"] is None:
         warnings.warn("'db' is deprecated, use 'database'", DeprecationWarning, stacklevel)
@@ -306,20 +309,17 @@ def build_options(
         warnings.warn("'passwd' is deprecated, use 'password'", DeprecationWarning, stacklevel)
         kw["password"] = kw["passwd"]
     if kw["compress"] or kw["named_pipe"]:
-        msg = "compress and named_pipe arguments are not supported"
-        raise NotImplementedError(msg)
+        raise NotImplementedError("compress and named_pipe arguments are not supported")
     if kw["auth_plugin_map"]:
-        msg = (
+        raise err.NotSupportedError(
             "auth_plugin_map is not supported: the driver authenticates by itself and calls no "
             "Python handler; use an account with a password, or password=callable for tokens"
         )
-        raise err.NotSupportedError(msg)
     if kw["server_public_key"]:
-        msg = (
+        raise err.NotSupportedError(
             "server_public_key is not supported: the driver does not encrypt passwords with RSA; "
             "use TLS (ssl_ca=...) or a unix socket"
         )
-        raise err.NotSupportedError(msg)
 
     _no_two_ways(kw)
     if kw["read_default_file"] or kw["read_default_group"]:
@@ -365,7 +365,7 @@ def build_options(
             read_timeout=_timeout(kw, "read_timeout"),
             write_timeout=_timeout(kw, "write_timeout"),
             tls=tls,
-            use_pure=None if kw["use_pure"] is None else _flag(kw, "use_pure"),
+            use_pure=_use_pure(kw),
             use_unicode=_flag(kw, "use_unicode"),
             conv=_conv(kw["conv"]),
             cursorclass=_cursorclass(kw["cursorclass"]),
@@ -381,8 +381,7 @@ def build_options(
 def _wrong(name: str, right: str, value: object) -> NoReturn:
     # The value itself may be a secret in the wrong place; a number is none.
     shown = repr(value) if _is_number(value) else type(value).__name__
-    msg = f"{name} must be {right}, not {shown}"
-    raise err.ProgrammingError(msg)
+    raise err.ProgrammingError(f"{name} must be {right}, not {shown}")
 
 
 def _is_whole(value: object) -> bool:
@@ -433,8 +432,7 @@ def _name(kw: Mapping[str, Any], name: str, encoding: str) -> str | bytes | None
 def _no_nul(value: str | bytes, name: str) -> None:
     # The protocol ends these with a NUL: what follows would be read as another field.
     if "\0" in value if isinstance(value, str) else b"\0" in value:
-        msg = f"{name} must not contain a NUL character"
-        raise err.ProgrammingError(msg)
+        raise err.ProgrammingError(f"{name} must not contain a NUL character")
 
 
 def _path(value: object, name: str) -> str | None:
@@ -450,11 +448,20 @@ def _path(value: object, name: str) -> str | None:
 def _port(value: object) -> int:
     port = value or _DEFAULT_PORT
     if type(port) is not int:
-        msg = "port should be of type int"
-        raise ValueError(msg)
+        raise ValueError("port should be of type int")
     if not 0 < port <= _LARGEST_PORT:
         _wrong("port", f"from 1 to {_LARGEST_PORT}", port)
     return port
+
+
+def _use_pure(kw: Mapping[str, Any]) -> bool | None:
+    if kw["use_pure"] is not None:
+        return _flag(kw, "use_pure")
+    text = os.environ.get(USE_PURE, "")
+    try:
+        return _maybe(text)
+    except ValueError as error:
+        raise err.ProgrammingError(f"{USE_PURE}={text!r}: must be {error}") from None
 
 
 def _os_user() -> str:
@@ -462,14 +469,13 @@ def _os_user() -> str:
 
     :raise ValueError: if it has none, as PyMySQL.
     """
-    import getpass  # noqa: PLC0415 - a function names its user; this is for those who do not
+    import getpass  # a function names its user; this is for those who do not
 
     # KeyError up to Python 3.12 and OSError from then on: there is no such account.
     try:
         return getpass.getuser()
     except (ImportError, KeyError, OSError):
-        msg = "Did not specify a username"
-        raise ValueError(msg) from None
+        raise ValueError("Did not specify a username") from None
 
 
 def _password(value: object) -> Secret:
@@ -481,13 +487,13 @@ def _password(value: object) -> Secret:
 def _encoding(charset: str) -> str:
     known = charset_by_name(charset)
     if known is None:
-        msg = f"unknown charset {charset!r}"
-        raise err.ProgrammingError(msg)
+        raise err.ProgrammingError(f"unknown charset {charset!r}")
     try:
         codecs.lookup(known.encoding)
     except LookupError:
-        msg = f"charset {charset!r} cannot be used: Python has no codec for it"
-        raise err.ProgrammingError(msg) from None
+        raise err.ProgrammingError(
+            f"charset {charset!r} cannot be used: Python has no codec for it"
+        ) from None
     return known.encoding
 
 
@@ -495,8 +501,9 @@ def _collation(kw: Mapping[str, Any]) -> str | None:
     collation = _string(kw, "collation") or None
     # It becomes part of a SET NAMES statement.
     if collation is not None and re.fullmatch(r"[A-Za-z0-9_]+", collation) is None:
-        msg = f"collation {collation!r} must be a name of letters, digits and underscores"
-        raise err.ProgrammingError(msg)
+        raise err.ProgrammingError(
+            f"collation {collation!r} must be a name of letters, digits and underscores"
+        )
     return collation
 
 
@@ -504,8 +511,7 @@ def _connect_timeout(value: object) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         _wrong("connect_timeout", "a number of seconds", value)
     if not 0 < value <= _LONGEST_TIMEOUT:
-        msg = f"connect_timeout should be >0 and <={_LONGEST_TIMEOUT}"
-        raise ValueError(msg)
+        raise ValueError(f"connect_timeout should be >0 and <={_LONGEST_TIMEOUT}")
     return value
 
 
@@ -516,8 +522,7 @@ def _timeout(kw: Mapping[str, Any], name: str) -> float | None:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         _wrong(name, "a number of seconds, or None", value)
     if not 0 < value < math.inf:
-        msg = f"{name} should be > 0"
-        raise ValueError(msg)
+        raise ValueError(f"{name} should be > 0")
     return value
 
 
@@ -549,13 +554,15 @@ def _from_option_file(kw: Mapping[str, Any]) -> dict[str, Any]:
 
     :raise ProgrammingError: for one that is no option file.
     """
-    from configparser import Error  # noqa: PLC0415 - few use an option file; 8 ms
+    from configparser import Error  # few use an option file; 8 ms
 
-    from slsmysql.optionfile import Parser  # noqa: PLC0415
+    from slsmysql.optionfile import Parser
 
     system_wide = "c:\\my.ini" if sys.platform.startswith("win") else "/etc/my.cnf"
     path = kw["read_default_file"] or system_wide
-    file = os.path.expanduser(_path(path, "read_default_file") or "")
+    file = os.path.expanduser(  # noqa: PTH111 - which leaves what it cannot expand
+        _path(path, "read_default_file") or ""
+    )
     parser = Parser()
     failure = None
     try:
@@ -565,8 +572,7 @@ def _from_option_file(kw: Mapping[str, Any]) -> dict[str, Any]:
         line = getattr(error, "lineno", None)
         failure = type(error).__name__ + ("" if line is None else f" at line {line}")
     if failure is not None:
-        msg = f"read_default_file {file!r} is not an option file: {failure}"
-        raise err.ProgrammingError(msg)
+        raise err.ProgrammingError(f"read_default_file {file!r} is not an option file: {failure}")
 
     group = kw["read_default_group"] or "client"
     found: dict[str, Any] = {}
@@ -588,8 +594,7 @@ def _from_option_file(kw: Mapping[str, Any]) -> dict[str, Any]:
     try:
         found["port"] = int(port)
     except (TypeError, ValueError):
-        msg = "port should be of type int"
-        raise ValueError(msg) from None
+        raise ValueError("port should be of type int") from None
 
     parts = kw["ssl"] or {}
     if isinstance(parts, Mapping):
@@ -604,7 +609,7 @@ def _from_option_file(kw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lookup(parser: Parser, group: str, key: str) -> str | None:
-    from configparser import Error  # noqa: PLC0415 - see _from_option_file
+    from configparser import Error  # see _from_option_file
 
     try:
         return parser.get(group, key)
@@ -634,8 +639,9 @@ def _no_two_ways(kw: Mapping[str, Any]) -> None:
     if kw["ssl"] and not kw["ssl_disabled"]:
         for name in _ASK_FOR_TLS:
             if kw[name]:
-                msg = f"give either ssl or {name}, not both: {name} would replace all of ssl"
-                raise err.ProgrammingError(msg)
+                raise err.ProgrammingError(
+                    f"give either ssl or {name}, not both: {name} would replace all of ssl"
+                )
 
 
 def _tls(kw: Mapping[str, Any], stacklevel: int) -> Tls:
@@ -664,10 +670,9 @@ def _tls(kw: Mapping[str, Any], stacklevel: int) -> Tls:
     if not asked:
         return Tls("preferred")
     try:
-        import ssl  # noqa: PLC0415 - not every Python has it
+        import ssl  # not every Python has it
     except ImportError:
-        msg = "ssl module not found"
-        raise NotImplementedError(msg) from None
+        raise NotImplementedError("ssl module not found") from None
     if isinstance(asked, ssl.SSLContext):
         mode = _VERIFY[asked.verify_mode.name.removeprefix("CERT_").lower()]
         return Tls("required", context=asked, check_hostname=asked.check_hostname, verify=mode)
@@ -695,8 +700,7 @@ def _tls(kw: Mapping[str, Any], stacklevel: int) -> Tls:
         verify=_verify(asked.get("verify_mode"), has_ca=has_ca),
     )
     if tls.check_hostname and tls.verify == "none":
-        msg = "Cannot set verify_mode to CERT_NONE when check_hostname is enabled."
-        raise ValueError(msg)
+        raise ValueError("Cannot set verify_mode to CERT_NONE when check_hostname is enabled.")
     _load(tls, tuple(_stamp(file) for file in (tls.ca, tls.cert, tls.key)))
     return tls
 
@@ -707,8 +711,7 @@ def _key_password(value: object) -> Any:
         return kept
     kind = type(kept).__name__
     del value, kept
-    msg = f"ssl_key_password must be str, bytes or a callable, not {kind}"
-    raise err.ProgrammingError(msg)
+    raise err.ProgrammingError(f"ssl_key_password must be str, bytes or a callable, not {kind}")
 
 
 def _verify(value: object, *, has_ca: bool) -> Verify:
@@ -718,8 +721,9 @@ def _verify(value: object, *, has_ca: bool) -> Verify:
             return known
     if value and not has_ca:
         right = "True, False, 'none', 'optional' or 'required'"
-        msg = f"ssl_verify_cert, or verify_mode of ssl, must be {right}, not {value!r}"
-        raise err.ProgrammingError(msg)
+        raise err.ProgrammingError(
+            f"ssl_verify_cert, or verify_mode of ssl, must be {right}, not {value!r}"
+        )
     return "required" if has_ca else "none"
 
 
@@ -730,7 +734,7 @@ def _stamp(file: str | None) -> tuple[int, int, int] | None:
     """
     if file is None:
         return None
-    stat = os.stat(file)
+    stat = os.stat(file)  # noqa: PTH116 - at each connect
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
@@ -743,7 +747,7 @@ def _load(tls: Tls, stamps: tuple[tuple[int, int, int] | None, ...]) -> None:
 
     :raise ssl.SSLError: for a file that does not hold what it should.
     """
-    import ssl  # noqa: PLC0415 - only for those who ask for TLS
+    import ssl  # only for those who ask for TLS
 
     del stamps
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -760,6 +764,9 @@ def _load(tls: Tls, stamps: tuple[tuple[int, int, int] | None, ...]) -> None:
 
 _SCHEMES: Final = ("mysql", "mariadb", "mysql+slsmysql", "mariadb+slsmysql")
 
+#: What is likely wrong with a URL that falls apart.
+_ENCODE: Final = "these characters of user and password must be percent-encoded: : / ? # @"
+
 
 def _verify_word(text: str) -> bool | str:
     try:
@@ -770,9 +777,8 @@ def _verify_word(text: str) -> bool | str:
 
 #: How the keywords are read from the query of a URL; those that no text can give are missing.
 FROM_TEXT: Final[Mapping[str, Callable[[str], object]]] = {
-    **{
-        name: _text.string
-        for name in (
+    **dict.fromkeys(
+        (
             "user",
             "password",
             "host",
@@ -793,8 +799,9 @@ FROM_TEXT: Final[Mapping[str, Callable[[str], object]]] = {
             "ssl_key_password",
             "passwd",
             "db",
-        )
-    },
+        ),
+        _text.string,
+    ),
     **dict.fromkeys(("port", "client_flag", "max_allowed_packet"), _text.integer),
     "connect_timeout": _text.number,
     **dict.fromkeys(("read_timeout", "write_timeout"), _text.optional(_text.number)),
@@ -812,7 +819,7 @@ FROM_TEXT: Final[Mapping[str, Callable[[str], object]]] = {
         _text.boolean,
     ),
     "ssl_verify_cert": _verify_word,
-    "autocommit": _text.optional(_text.boolean),
+    "autocommit": _maybe,
 }
 
 
@@ -841,29 +848,26 @@ def parse_url(
         problem = str(error)
     # Raised from here so that neither the message nor any frame of the traceback has the password.
     del url
-    msg = f"connection URL: {problem}"
-    raise err.ProgrammingError(msg)
+    raise err.ProgrammingError(f"connection URL: {problem}")
 
 
 def _parse_url(url: str, readers: Mapping[str, Callable[[str], object]]) -> dict[str, Any]:
-    from urllib.parse import parse_qsl, urlsplit  # noqa: PLC0415 - few use a URL
+    from urllib.parse import parse_qsl, urlsplit  # few use a URL
 
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        problem = (
-            "brackets are for an IPv6 address"
-            if "IPv6" in str(error)
-            else f"the port must be a number from 1 to {_LARGEST_PORT}, {_ENCODE}"
-        )
-        raise _BadUrl(problem) from None
+        if "IPv6" in str(error):
+            raise _BadUrl("brackets are for an IPv6 address") from None
+        raise _BadUrl(
+            f"the port must be a number from 1 to {_LARGEST_PORT}, and {_ENCODE}"
+        ) from None
     if parts.scheme not in _SCHEMES or not url.partition(":")[2].startswith("//"):
-        msg = f"it must begin with one of {', '.join(name + '://' for name in _SCHEMES)}"
-        raise _BadUrl(msg)
+        raise _BadUrl(f"it must begin with one of {', '.join(name + '://' for name in _SCHEMES)}")
     # A character of the password that is not encoded ends it too early: the "@" shows it.
     if "@" in parts.path + parts.query or "#" in url:
-        raise _BadUrl(_ENCODE.removeprefix("and "))
+        raise _BadUrl(_ENCODE)
 
     keywords: dict[str, Any] = {}
     if parts.username:
@@ -876,8 +880,7 @@ def _parse_url(url: str, readers: Mapping[str, Callable[[str], object]]) -> dict
         keywords["port"] = port
     database = parts.path.removeprefix("/")
     if "/" in database:
-        msg = 'the path must be the name of one database; "/" in it is written %2F'
-        raise _BadUrl(msg)
+        raise _BadUrl('the path must be the name of one database; "/" in it is written %2F')
     if database:
         keywords["database"] = _decoded(database, "database")
 
@@ -886,41 +889,32 @@ def _parse_url(url: str, readers: Mapping[str, Callable[[str], object]]) -> dict
             parts.query, keep_blank_values=True, strict_parsing=bool(parts.query), errors="strict"
         )
     except ValueError:
-        msg = "what follows the question mark must be name=value pairs, joined by &"
-        raise _BadUrl(msg) from None
+        raise _BadUrl(
+            "what follows the question mark must be name=value pairs, joined by &"
+        ) from None
     for name, text in pairs:
         if name in keywords:
-            msg = f"{name} is given twice"
-            raise _BadUrl(msg)
+            raise _BadUrl(f"{name} is given twice")
         keywords[name] = _read(name, text, readers)
     return conceal(keywords)
 
 
-#: Ends the messages about what a character that is not encoded may have caused.
-_ENCODE: Final = "and these characters of user and password must be percent-encoded: : / ? # @"
-
-
 def _decoded(text: str, name: str) -> str:
-    from urllib.parse import unquote  # noqa: PLC0415 - few use a URL
+    from urllib.parse import unquote  # few use a URL
 
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        msg = f"{name} is not UTF-8 when percent-decoded"
-    raise _BadUrl(msg)
+        raise _BadUrl(f"{name} is not UTF-8 when percent-decoded") from None
 
 
 def _read(name: str, text: str, readers: Mapping[str, Callable[[str], object]]) -> object:
     read = readers.get(name)
     if read is None:
         if name in DEFAULTS:
-            msg = f"{name} cannot be given in a URL, only as a keyword"
-        else:
-            msg = f"unknown option {name!r}.{_text.did_you_mean(name, readers)}"
-        raise _BadUrl(msg)
+            raise _BadUrl(f"{name} cannot be given in a URL, only as a keyword")
+        raise _BadUrl(f"unknown option {name!r}.{_text.did_you_mean(name, readers)}")
     try:
         return read(text)
     except ValueError as error:
-        right = str(error)
-    msg = f"{name} must be {right}"
-    raise _BadUrl(msg)
+        raise _BadUrl(f"{name} must be {error}") from None

@@ -105,13 +105,13 @@ _BACKOFF = Rule(
 )
 
 
-def _option(default: object, rule: Rule, unit: str, doc: str) -> Any:
-    """Return the dataclass field of one option.
+def _about(rule: Rule, unit: str, doc: str) -> dict[str, object]:
+    """Return the metadata of one option's field.
 
     :param unit: what a number counts, '' where there is nothing to count.
     :param doc: the meaning, one paragraph of Markdown.
     """
-    return field(default=default, metadata={"rule": rule, "unit": unit, "doc": doc})
+    return {"rule": rule, "unit": unit, "doc": doc}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,142 +122,182 @@ class Settings:
         be right.
     """
 
-    manage_conns: bool = _option(
-        True,
-        _FLAG,
-        "",
-        "Manage connections at all. With False nothing is sent that a plain driver would not "
-        "send: no look at the server's load, no lease, no `KILL`. For servers behind a proxy.",
+    manage_conns: bool = field(
+        default=True,
+        metadata=_about(
+            _FLAG,
+            "",
+            "Manage connections at all. With False nothing is sent that a plain driver would not "
+            "send: no look at the server's load, no lease, no `KILL`. For servers behind a proxy.",
+        ),
     )
-    conn_utilization: float = _option(
-        0.8,
-        _SHARE,
-        "share",
-        "Above this share of `max_connections`, or of the account's `max_user_connections`, "
-        "zombies are ended and sessions given up.",
+    conn_utilization: float = field(
+        default=0.8,
+        metadata=_about(
+            _SHARE,
+            "share",
+            "Above this share of `max_connections`, or of the account's `max_user_connections`, "
+            "zombies are ended and sessions given up.",
+        ),
     )
-    zombie_min_timeout: float = _option(
-        3,
-        _seconds(),
-        "s",
-        "A session that has slept for less is never a zombie.",
+    zombie_min_timeout: float = field(
+        default=3,
+        metadata=_about(
+            _seconds(),
+            "s",
+            "A session that has slept for less is never a zombie.",
+        ),
     )
-    zombie_max_timeout: float = _option(
-        900,
-        _seconds(positive=True),
-        "s",
-        "A session that has slept for longer is a zombie, even where it cannot be seen whether "
-        "it holds a transaction. 900 is a function's longest life on AWS Lambda.",
+    zombie_max_timeout: float = field(
+        default=900,
+        metadata=_about(
+            _seconds(positive=True),
+            "s",
+            "A session that has slept for longer is a zombie, even where it cannot be seen whether "
+            "it holds a transaction. 900 is a function's longest life on AWS Lambda.",
+        ),
     )
-    max_conns_freq: float = _option(
-        15,
-        _seconds(),
-        "s",
-        "How long the server's limits (`max_connections`, `max_user_connections`) are remembered "
-        "before they are read again.",
+    max_conns_freq: float = field(
+        default=15,
+        metadata=_about(
+            _seconds(),
+            "s",
+            "How long the server's limits (`max_connections`, `max_user_connections`) are "
+            "remembered before they are read again.",
+        ),
     )
-    used_conns_freq: float | None = _option(
-        None,
-        _or_none(_seconds()),
-        "s",
-        "How long to wait between two looks at the server's load. None: by headroom, the more "
-        "connections are free the longer.",
+    used_conns_freq: float | None = field(
+        default=None,
+        metadata=_about(
+            _or_none(_seconds()),
+            "s",
+            "How long to wait between two looks at the server's load. None: by headroom, the more "
+            "connections are free the longer.",
+        ),
     )
-    backoff: Literal["full", "decorrelated"] | Callable[[int, float], float] = _option(
-        "full",
-        _BACKOFF,
-        "",
-        "The delays between attempts to connect: `\"full\"` or `\"decorrelated\"` jitter, or a "
-        "callable that takes the number of the retry (from 1) and the delay before it in seconds, "
-        "and returns seconds.",
+    backoff: Literal["full", "decorrelated"] | Callable[[int, float], float] = field(
+        default="full",
+        metadata=_about(
+            _BACKOFF,
+            "",
+            'The delays between attempts to connect: `"full"` or `"decorrelated"` jitter, or a '
+            "callable that takes the number of the retry (from 1) and the delay before it in "
+            "seconds, and returns seconds.",
+        ),
     )
-    backoff_base: float = _option(
-        0.01,
-        _seconds(positive=True),
-        "s",
-        "What the delays grow from: with full jitter the longest first delay, with decorrelated "
-        "jitter the shortest delay.",
+    backoff_base: float = field(
+        default=0.01,
+        metadata=_about(
+            _seconds(positive=True),
+            "s",
+            "What the delays grow from: with full jitter the longest first delay, with "
+            "decorrelated jitter the shortest delay.",
+        ),
     )
-    backoff_cap: float = _option(
-        1.0,
-        _seconds(positive=True),
-        "s",
-        "The longest delay. A callable's delays are not capped.",
+    backoff_cap: float = field(
+        default=1.0,
+        metadata=_about(
+            _seconds(positive=True),
+            "s",
+            "The longest delay. A callable's delays are not capped.",
+        ),
     )
-    max_retries: int | None = _option(
-        None,
-        _or_none(_count(0)),
-        "attempts",
-        "How many attempts to connect may follow the first one. None: as many as fit into "
-        "`connect_timeout`, which bounds them in any case.",
+    max_retries: int | None = field(
+        default=None,
+        metadata=_about(
+            _or_none(_count(0)),
+            "attempts",
+            "How many attempts to connect may follow the first one. None: as many as fit into "
+            "`connect_timeout`, which bounds them in any case.",
+        ),
     )
-    query_retries: int = _option(
-        0,
-        _count(0),
-        "attempts",
-        "How often a statement in autocommit is run again after a lock wait timeout (1205) or a "
-        "deadlock (1213). Inside a transaction a statement is never run again by itself.",
+    query_retries: int = field(
+        default=0,
+        metadata=_about(
+            _count(0),
+            "attempts",
+            "How often a statement in autocommit is run again after a lock wait timeout (1205) or "
+            "a deadlock (1213). Inside a transaction a statement is never run again by itself.",
+        ),
     )
-    on_event: Callable[[Any], object] | None = _option(
-        None,
-        _or_none(_CALLABLE),
-        "",
-        "Called with each event (a frozen dataclass). What it raises is logged, not passed on.",
+    on_event: Callable[[Any], object] | None = field(
+        default=None,
+        metadata=_about(
+            _or_none(_CALLABLE),
+            "",
+            "Called with each event (a frozen dataclass). What it raises is logged, not passed on.",
+        ),
     )
-    lease: int | None = _option(
-        900,
-        _or_none(_LEASE),
-        "s",
-        "The session's `wait_timeout`, set when it is opened: the server ends the session of a "
-        "container that is frozen or gone for longer. None: the server's own is left.",
+    lease: int | None = field(
+        default=900,
+        metadata=_about(
+            _or_none(_LEASE),
+            "s",
+            "The session's `wait_timeout`, set when it is opened: the server ends the session of a "
+            "container that is frozen or gone for longer. None: the server's own is left.",
+        ),
     )
-    stale_after: float = _option(
-        1,
-        _seconds(),
-        "s",
-        "A session that has been idle for longer is asked (one ping) whether it is alive before "
-        "the next statement, unless it is in a transaction.",
+    stale_after: float = field(
+        default=1,
+        metadata=_about(
+            _seconds(),
+            "s",
+            "A session that has been idle for longer is asked (one ping) whether it is alive "
+            "before the next statement, unless it is in a transaction.",
+        ),
     )
-    reopen_after: float = _option(
-        300,
-        _seconds(positive=True),
-        "s",
-        "A session that has been idle for longer is replaced without asking. Cloud networks "
-        "forget a silent flow after 350 seconds, and a ping into one hangs.",
+    reopen_after: float = field(
+        default=300,
+        metadata=_about(
+            _seconds(positive=True),
+            "s",
+            "A session that has been idle for longer is replaced without asking. Cloud networks "
+            "forget a silent flow after 350 seconds, and a ping into one hangs.",
+        ),
     )
-    reuse: bool = _option(
-        True,
-        _FLAG,
-        "",
-        "`close()` keeps the session, cleaned, for the next `connect()` of the same identity in "
-        "this process. With False it ends the session.",
+    reuse: bool = field(
+        default=True,
+        metadata=_about(
+            _FLAG,
+            "",
+            "`close()` keeps the session, cleaned, for the next `connect()` of the same identity "
+            "in this process. With False it ends the session.",
+        ),
     )
-    max_parked: int = _option(
-        1,
-        _count(1),
-        "sessions",
-        "How many sessions of closed connections are kept, of each identity.",
+    max_parked: int = field(
+        default=1,
+        metadata=_about(
+            _count(1),
+            "sessions",
+            "How many sessions of closed connections are kept, of each identity.",
+        ),
     )
-    reap: Literal["user", "fleet", "off"] = _option(
-        "user",
-        _one_of("user", "fleet", "off"),
-        "",
-        "Whose zombies are ended: those of the same account, only those that slsmysql opened "
-        "(where `performance_schema` can tell), or none.",
+    reap: Literal["user", "fleet", "off"] = field(
+        default="user",
+        metadata=_about(
+            _one_of("user", "fleet", "off"),
+            "",
+            "Whose zombies are ended: those of the same account, only those that slsmysql opened "
+            "(where `performance_schema` can tell), or none.",
+        ),
     )
-    resume_reads: bool = _option(
-        True,
-        _FLAG,
-        "",
-        "A transaction that has only read, and whose session the server has ended meanwhile, "
-        "goes on in a new session. With False the program gets the error.",
+    resume_reads: bool = field(
+        default=True,
+        metadata=_about(
+            _FLAG,
+            "",
+            "A transaction that has only read, and whose session the server has ended meanwhile, "
+            "goes on in a new session. With False the program gets the error.",
+        ),
     )
-    deadline: Callable[[], float] | None = _option(
-        None,
-        _or_none(_CALLABLE),
-        "",
-        "Returns the seconds that the function has left; waiting for a connection ends then, if "
-        "that is before `connect_timeout`.",
+    deadline: Callable[[], float] | None = field(
+        default=None,
+        metadata=_about(
+            _or_none(_CALLABLE),
+            "",
+            "Returns the seconds that the function has left; waiting for a connection ends then, "
+            "if that is before `connect_timeout`.",
+        ),
     )
 
     def __post_init__(self) -> None:
@@ -278,18 +318,17 @@ class Settings:
             is no setting.
         :raise TypeError: for an unknown keyword.
         """
+        environ = _ours(environ)
         given: dict[str, Any] = dict(keywords)
         base = given.pop("settings", None)
         for name in given:
             if name not in RULES:
-                msg = f"unknown setting {name!r}.{_text.did_you_mean(name, NAMES)}"
-                raise TypeError(msg)
+                raise TypeError(f"unknown setting {name!r}.{_text.did_you_mean(name, NAMES)}")
         if base is None:
             given = {**from_environ(environ), **given}
             return cls(**given) if given else _DEFAULT
         if not isinstance(base, cls):
-            msg = f"settings must be a Settings, not {type(base).__name__}"
-            raise err.ProgrammingError(msg)
+            raise err.ProgrammingError(f"settings must be a Settings, not {type(base).__name__}")
         return replace(base, **given) if given else base
 
 
@@ -304,37 +343,42 @@ FROM_TEXT: Final[dict[str, Callable[[str], object]]] = {
     name: rule.read for name, rule in RULES.items() if rule.read is not None
 }
 
+
 def from_environ(environ: Mapping[str, str]) -> dict[str, object]:
     """Return the settings that the environment gives, read and checked.
 
     :raise ProgrammingError: for a variable of ``PREFIX`` that is no setting, or whose value is
         not right.
     """
+    environ = _ours(environ)
     found: dict[str, object] = {}
-    for variable in environ:
-        if (
-            not variable.startswith(PREFIX)
-            or variable in NOT_SETTINGS
-            or variable.startswith(TEST_PREFIX)
-        ):
-            continue
+    for variable, text in environ.items():
         name = variable.removeprefix(PREFIX).lower()
         read = FROM_TEXT.get(name)
         if read is None or variable != variable.upper():
-            msg = f"unknown environment variable {variable}.{_hint(variable)}"
-            raise err.ProgrammingError(msg)
-        text = environ[variable]
+            raise err.ProgrammingError(f"unknown environment variable {variable}.{_hint(variable)}")
         try:
             value = read(text)
         except ValueError as error:
-            right = str(error)
-        else:
-            _check(name, value, variable)
-            found[name] = value
-            continue
-        msg = f"{variable}={text!r}: must be {right}"
-        raise err.ProgrammingError(msg)
+            raise err.ProgrammingError(f"{variable}={text!r}: must be {error}") from None
+        _check(name, value, variable)
+        found[name] = value
     return found
+
+
+def _ours(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that may be settings.
+
+    The others are let go of at once: they hold the function's credentials, and a crash reporter
+    shows the locals of every frame.
+    """
+    return {
+        variable: environ[variable]
+        for variable in environ
+        if variable.startswith(PREFIX)
+        and variable not in NOT_SETTINGS
+        and not variable.startswith(TEST_PREFIX)
+    }
 
 
 def _hint(variable: str) -> str:
@@ -348,15 +392,15 @@ def _hint(variable: str) -> str:
 def _check(name: str, value: object, source: str) -> None:
     rule = RULES[name]
     if not rule.holds(value):
-        msg = f"{source}={value!r}: must be {rule.right}"
-        raise err.ProgrammingError(msg)
+        raise err.ProgrammingError(f"{source}={value!r}: must be {rule.right}")
 
 
 def _check_order(settings: Settings, smaller: str, larger: str) -> None:
     low, high = getattr(settings, smaller), getattr(settings, larger)
     if low > high:
-        msg = f"{smaller}={low!r}: must be at most {larger}, which is {high!r}"
-        raise err.ProgrammingError(msg)
+        raise err.ProgrammingError(
+            f"{smaller}={low!r}: must be at most {larger}, which is {high!r}"
+        )
 
 
 _DEFAULT: Final = Settings()

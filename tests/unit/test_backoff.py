@@ -40,6 +40,7 @@ class FakeClock:
         self.now = 1000.0
 
     def __call__(self) -> float:
+        """Return the time."""
         return self.now
 
     def sleep(self, seconds: float) -> None:
@@ -65,7 +66,7 @@ def test_full_jitter_stays_below_the_doubling_ceiling(base: float, cap: float, s
 def test_decorrelated_stays_between_base_and_three_times_the_last(
     base: float, factor: float, seed: int
 ) -> None:
-    """Each delay is in min(cap, base) .. min(cap, 3 * the one before), the first one before: base."""
+    """Each delay is in min(cap, base) .. min(cap, 3 * the one before), from base on."""
     cap = base * factor
     before = base
     for delay in first(40, backoff.decorrelated(base, cap, random.Random(seed))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import pickle
+import traceback
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def test_settings_do_not_change() -> None:
     with pytest.raises((AttributeError, TypeError)):
         made.leese = 1
     with pytest.raises(TypeError):
-        Settings(True)  # type: ignore[misc]  # noqa: FBT003 - that it is refused is the test
+        Settings(True)  # type: ignore[call-arg]
 
 
 def test_settings_are_values() -> None:
@@ -100,10 +101,10 @@ def test_settings_are_values() -> None:
     made = Settings(lease=60)
     assert made == Settings(lease=60) != Settings()
     assert hash(made) == hash(Settings(lease=60))
-    assert pickle.loads(pickle.dumps(made)) == made  # noqa: S301 - our own bytes
+    assert pickle.loads(pickle.dumps(made)) == made
 
 
-GOOD = {
+GOOD: dict[str, list[object]] = {
     "manage_conns": [True, False],
     "conn_utilization": [0.8, 1, 1.0, 1e-9],
     "zombie_min_timeout": [0, 0.5, 900],
@@ -187,10 +188,21 @@ def test_bounds_that_cross_are_refused(smaller: str, larger: str, data: st.DataO
             Settings(**keywords)
 
 
-@given(name=st.sampled_from(settings.NAMES), value=st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.just(10**400),
-    st.lists(st.integers()), st.complex_numbers(), st.decimals(),
-))
+@given(
+    name=st.sampled_from(settings.NAMES),
+    value=st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(),
+        st.binary(),
+        st.just(10**400),
+        st.lists(st.integers()),
+        st.complex_numbers(),
+        st.decimals(),
+    ),
+)
 def test_any_value_is_kept_or_refused(name: str, value: object) -> None:
     """Whatever is given, it is kept or refused with a ProgrammingError, and nothing else."""
     try:
@@ -316,7 +328,7 @@ def test_something_else_than_an_object_is_refused(value: object) -> None:
 
 def test_an_unknown_keyword_is_refused() -> None:
     """As any function does, with a TypeError, and the nearest right name."""
-    with pytest.raises(TypeError, match="'conn_utilisation'. Did you mean 'conn_utilization'"):
+    with pytest.raises(TypeError, match=r"'conn_utilisation'\. Did you mean 'conn_utilization'"):
         Settings.build({"conn_utilisation": 0.5}, {})
 
 
@@ -340,3 +352,25 @@ def test_any_text_is_read_or_refused(name: str, text: str) -> None:
         assert variable in str(error)  # noqa: PT017 - either outcome is right
     else:
         assert settings.RULES[name].holds(found[name])
+
+
+@pytest.mark.parametrize(
+    ("keywords", "variable"),
+    [
+        ({}, "SLSMYSQL_LEASE"),
+        ({}, "SLSMYSQL_UNKNOWN"),
+        ({"lease": 0}, "PATH"),
+        ({"unknown": 1}, "PATH"),
+    ],
+)
+def test_no_other_variable_is_held_when_something_is_wrong(
+    keywords: dict[str, object], variable: str
+) -> None:
+    """The environment holds credentials; no frame of ours keeps it where a crash report looks."""
+    environ = {"DB_PASSWORD": "opensesame", variable: "x"}
+    with pytest.raises((err.ProgrammingError, TypeError)) as caught:
+        Settings.build(keywords, environ)
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame for frame in report.stack if frame.filename == settings.__file__]
+    assert ours
+    assert "opensesame" not in repr([frame.locals for frame in ours])
