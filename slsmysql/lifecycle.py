@@ -1,0 +1,865 @@
+"""The life of a connection's sessions: opened, made ready, run on, lost or given back, parked.
+
+Read from top to bottom: how a session is opened and set up; what happens before a statement; the
+statement; what is known and what follows when it fails; the boundary at which the session may be
+given back; closing.  ``Connection`` is this with PyMySQL's face; what to do about a server's load
+is the manager's business, and what a session holds is kept in ``State``.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from _thread import RLock
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from slsmysql import _driver, converters, err, manager
+from slsmysql._driver import Field, Handle
+from slsmysql.constants import CLIENT, CR, FIELD_TYPE
+from slsmysql.cursors import Cursor
+from slsmysql.events import Teller
+from slsmysql.manager import Manager, environment
+from slsmysql.results import MySQLResult
+from slsmysql.session import AUTOCOMMIT, IN_TRANSACTION, OTHER, Effect
+from slsmysql.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slsmysql.options import Options
+    from slsmysql.settings import Settings
+
+#: What the C extension converts to the same values as PyMySQL, and faster than Python can.
+_NATIVE = frozenset(
+    {
+        FIELD_TYPE.TINY,
+        FIELD_TYPE.SHORT,
+        FIELD_TYPE.LONG,
+        FIELD_TYPE.LONGLONG,
+        FIELD_TYPE.INT24,
+        FIELD_TYPE.YEAR,
+        FIELD_TYPE.FLOAT,
+        FIELD_TYPE.DOUBLE,
+        FIELD_TYPE.NULL,
+    }
+)
+
+#: Rows that are decoded together: enough to be fast, few enough that the bytes of a large result
+#: are never all in memory beside its values.
+_BATCH = 1000
+
+#: What PyMySQL has as the row count of a result that is being streamed.
+_UNKNOWN_COUNT = 2**64 - 1
+
+_UNKNOWN_VARIABLE = 1193
+_DEADLOCKS = frozenset({1205, 1213})
+_TIMED_OUT = frozenset({1969, 3024})
+_MISSING: Any = object()
+#: AWS Lambda sets it anew for each invocation (Lambda developer guide, "runtime environment
+#: variables"); elsewhere it is not there and never changes.
+_INVOCATION = "_X_AMZN_TRACE_ID"
+_TRACKING = [
+    "SESSION session_track_state_change=1",
+    "SESSION session_track_schema=0",
+    "SESSION session_track_system_variables=''",
+]
+
+
+class _Parked:
+    """A clean handle without a connection."""
+
+    __slots__ = ("handle", "lease", "parked_at", "parked_wall")
+
+    def __init__(self, handle: Handle, lease: int | None) -> None:
+        self.handle = handle
+        self.lease = lease
+        self.parked_at = environment.monotonic()
+        self.parked_wall = environment.wall()
+
+    def end(self) -> None:
+        self.handle.quit()
+
+
+class Lifecycle:
+    """A connection that may live through several sessions with a server."""
+
+    # So that a half-made object can be finalized.
+    _handle: Handle | None = None
+    _closed = True
+
+    def _set_options(self, options: Options, settings: Settings) -> None:
+        self.options = options
+        self.settings = settings
+        where = options.unix_socket or f"{options.host}:{options.port}"
+        self._teller = Teller(where, settings.on_event)
+        self._server = manager.server_for(
+            (options.host, options.port, options.unix_socket, options.user)
+        )
+        self._manager = Manager(self._server, settings, self._teller)
+        self._identity = (options.identity(), settings.manage_conns, settings.lease)
+        self._lock = RLock()
+        self._busy = False
+        self._stale_after = float(settings.stale_after)
+        self._monotonic = environment.monotonic
+        self._wall = environment.wall
+
+        conv = converters.conversions if options.conv is None else options.conv
+        self.encoders = {key: value for key, value in conv.items() if type(key) is not int}
+        self.decoders = {key: value for key, value in conv.items() if type(key) is int}
+        #: False with encoders of the user's own, which may write any SQL.
+        self._text_says_all = options.conv is None
+        self._own_decoders = options.conv is not None
+
+        self.host = options.host
+        self.port = options.port
+        self.unix_socket = options.unix_socket
+        self.bind_address = options.bind_address
+        self.user = options.user if isinstance(options.user, bytes) else options.user.encode()
+        self.charset = options.charset
+        self.collation = options.collation
+        self.encoding = options.encoding
+        self.use_unicode = options.use_unicode
+        self.cursorclass = options.cursorclass or Cursor
+        self.client_flag = options.client_flag | CLIENT.MULTI_RESULTS
+        self.connect_timeout = options.connect_timeout
+        self.sql_mode = options.sql_mode
+        self.init_command = options.init_command
+        self.autocommit_mode = options.autocommit
+        self.max_allowed_packet = options.max_allowed_packet
+        self.ssl = options.tls.mode != "disabled"
+        self.host_info = "Not connected"
+        self._fresh()
+        self._result: MySQLResult | None = None
+        self._affected_rows = 0
+        self._effect: Effect | None = None
+        self._decoder_cache: dict[tuple[Any, ...], Any] = {}
+
+    def _fresh(self) -> None:
+        """Forget all about a session: there is none, or a new one."""
+        self._handle = None
+        self._closed = False
+        self._state = State(
+            tracked=self.settings.manage_conns and self._server.tracks_state,
+            database=self.options.database,
+        )
+        self._broken: str | None = None
+        self._invocation = ""
+        self._lease: int | None = None
+        self._last = self._last_wall = float("-inf")
+
+    # -- connecting ----------------------------------------------------------------------------
+
+    def _take_parked(self) -> _Parked | None:
+        if not (self.settings.reuse and self.settings.manage_conns):
+            return None
+        while True:
+            parked: _Parked | None = manager.take(self._identity)
+            if parked is None:
+                return None
+            idle = self._idle(parked.parked_at, parked.parked_wall)
+            if idle <= self.settings.reopen_after and (parked.lease is None or idle < parked.lease):
+                return parked
+            parked.end()
+
+    def _open(self) -> None:
+        """Open a handle in the connect loop, set it up, and set again what the program had set."""
+        handle, lease = self._manager.connect(
+            self._attempt,
+            seconds=self.options.connect_timeout,
+            ask_again=self.options.password.is_callable,
+        )
+        self._adopt(handle, lease)
+        self._touch()
+        self._teller.tell("connect", connection_id=handle.thread_id, load=self._server.last)
+
+    def _attempt(self, seconds: float) -> tuple[Handle, int | None]:
+        options = self.options
+        attributes = {"program_name": options.program_name} if options.program_name else {}
+        if self.settings.manage_conns:
+            attributes["_slsmysql"] = "1"
+        handle = _driver.open_handle(
+            options, options.password.get(), timeout=seconds, attributes=attributes
+        )
+        try:
+            lease = self._set_up(handle)
+        except BaseException:
+            handle.quit()
+            raise
+        return handle, lease
+
+    def _set_up(self, handle: Handle) -> int | None:
+        """Make a new session the one that was asked for; return its lease."""
+        options, settings = self.options, self.settings
+        lease: int | None = None
+        words = [f"NAMES {self.charset}" + (f" COLLATE {self.collation}" if self.collation else "")]
+        if options.sql_mode is not None:
+            words.append(f"sql_mode={converters.escape_str(options.sql_mode)}")
+        late_autocommit = options.init_command is not None
+        if options.autocommit is not None and not late_autocommit:
+            words.append(f"autocommit={int(options.autocommit)}")
+        if settings.manage_conns:
+            text, lease = self._lease_words(handle)
+            words += text
+            if self._server.tracks_state:
+                words += _TRACKING
+        try:
+            self._simple(handle, f"SET {', '.join(words)}")
+        except err.Error as error:
+            if error.args[0] != _UNKNOWN_VARIABLE or not self._server.tracks_state:
+                raise
+            # A server from before session tracking: from now on the text says what it can.
+            self._server.tracks_state = False
+            words = words[: -len(_TRACKING)]
+            self._simple(handle, f"SET {', '.join(words)}")
+        if options.init_command is not None:
+            self._simple(handle, options.init_command)
+            if options.autocommit is not None and options.autocommit != bool(
+                handle.status & AUTOCOMMIT
+            ):
+                self._simple(handle, f"SET autocommit={int(options.autocommit)}")
+        for statement in self._state.replay.values():
+            self._simple(handle, statement)
+        if self._state.database != options.database and self._state.database is not None:
+            handle.init_db(self._encode(self._state.database))
+        if self._state.last_insert_id:
+            self._simple(handle, f"SET last_insert_id={self._state.last_insert_id}")
+        return lease
+
+    def _lease_words(self, handle: Handle) -> tuple[list[str], int | None]:
+        """Return the assignment of wait_timeout, and its seconds where they are known.
+
+        The load is asked for (one round trip) only where PyMySQL would have sent a statement of
+        its own for autocommit, or after a refusal: a connect takes no round trip more.
+        """
+        settings = self.settings
+        if settings.lease is None or "wait_timeout" in self._state.replay:
+            return [], None
+        if self.options.autocommit is False and not self._manager.pressed():
+            text, lease = self._manager.lease_of_new(_Seen(self, handle))
+        else:
+            lease = self._manager.lease()
+            text = str(lease)
+        return [f"SESSION wait_timeout={text}"], lease
+
+    def _simple(self, handle: Handle, sql: str) -> Sequence[tuple[Any, ...]]:
+        """Run a statement of our own on ``handle``; return its rows, undecoded but for text."""
+        more = handle.query(self._encode(sql))
+        rows: list[tuple[Any, ...]] = []
+        while True:
+            if more:
+                handle.raw_fields()
+                rows = [
+                    tuple([None if value is None else value.decode() for value in row])
+                    for row in handle.rows(native=False)
+                ]
+                handle.end_rows()
+            if not handle.more:
+                return rows
+            more = handle.next()
+
+    def _adopt(self, handle: Handle, lease: int | None) -> None:
+        self._handle = handle
+        self._lease = lease
+        self._state.status = handle.status
+        self.host_info = handle.host_info
+        self.server_version = handle.server_version
+        self.server_thread_id = (handle.thread_id,)
+        self.protocol_version = handle.protocol_version
+        self.server_capabilities = handle.server_capabilities
+
+    def _encode(self, text: str | bytes) -> bytes:
+        return text if isinstance(text, bytes) else text.encode(self.encoding)
+
+    # -- before a statement --------------------------------------------------------------------
+
+    def _idle(self, since: float, since_wall: float) -> float:
+        """Return the seconds since then, by the clock that says more.
+
+        A frozen container's monotonic clock may have stood still; a wall clock can be set.
+        """
+        return max(self._monotonic() - since, self._wall() - since_wall)
+
+    def _touch(self) -> None:
+        self._last = self._monotonic()
+        self._last_wall = self._wall()
+
+    def _ready(self, effect: Effect) -> Handle:
+        """Return a handle for a statement that has not been sent yet.
+
+        :raises err.InterfaceError: closed, or lost together with something and not told the end.
+        :raises err.OperationalError: the session is found lost, and something with it.
+        """
+        handle = self._handle
+        if handle is not None and not handle.alive:
+            handle = self._handle = None
+            if not self._closed and self._broken is None:
+                self._lose("the session was interrupted")
+        if self._closed:
+            raise err.InterfaceError(0, "")
+        if self._broken is not None:
+            self._refuse_broken(effect)
+        if handle is None:
+            return self._reopen("dormant")
+        idle = self._idle(self._last, self._last_wall)
+        if idle <= self._stale_after:
+            return handle
+        overdue = idle > self.settings.reopen_after or (
+            self._lease is not None and idle > self._lease
+        )
+        if overdue and self._state.replaceable() and not self._streaming():
+            reason = f"idle for {idle:.1f} s"
+            handle.quit()
+        elif handle.ping():
+            self._touch()
+            return handle
+        else:
+            reason = f"found lost after {idle:.1f} s"
+            handle.abandon()
+        self._handle = None
+        if not self._state.replaceable():
+            what = self._lose(reason)
+            raise err.OperationalError(
+                CR.CR_SERVER_GONE_ERROR,
+                f"MySQL server has gone away ({reason}; the statement was not sent; {what})",
+            )
+        return self._reopen(reason)
+
+    def _streaming(self) -> bool:
+        result = self._result
+        return result is not None and result.unbuffered_active
+
+    def _reopen(self, reason: str) -> Handle:
+        """Replace a handle with which nothing is lost by a new one."""
+        resumed = bool(self._state.status & IN_TRANSACTION)
+        if resumed and not self.settings.resume_reads:
+            self._broken = "a transaction of reads"
+            raise err.OperationalError(
+                CR.CR_SERVER_GONE_ERROR,
+                f"MySQL server has gone away ({reason}; the statement was not sent;"
+                " a transaction of reads was lost)",
+            )
+        if self._result is not None:
+            self._result.unbuffered_active = False
+            self._result.has_next = False
+        self._state.status = 0
+        self._state.dirty = False
+        self._open()
+        handle = self._handle
+        assert handle is not None
+        self._teller.count("resumed" if resumed else "reopened")
+        self._teller.tell(
+            "resume" if resumed else "reopen", connection_id=handle.thread_id, detail=reason
+        )
+        return handle
+
+    def _lose(self, reason: str) -> str:
+        """Note that the session is lost with all it held; return in words what that was.
+
+        From now on every statement is refused until the program shows that it knows: by
+        ``rollback()``, ``close()``, ``connect()``, or by trying to end the transaction.  A program
+        that swallowed the error would otherwise commit the second half of its work only.
+        """
+        held = self._state.held()
+        what = "lost: " + ", ".join(held) if held else "nothing was lost"
+        if held:
+            self._broken = what
+            self._invocation = os.environ.get(_INVOCATION, "")
+            self._teller.count("lost")
+            self._teller.tell("lost", detail=f"{reason}; {what}")
+        self._forget_session()
+        return what
+
+    def _forget_session(self) -> None:
+        self._state.lost()
+        result, self._result = self._result, None
+        if result is not None:
+            result.unbuffered_active = False
+            result.has_next = False
+
+    def _refuse_broken(self, effect: Effect) -> None:
+        """Refuse a statement after a loss that the program has not acknowledged."""
+        invocation = os.environ.get(_INVOCATION, "")
+        if invocation != self._invocation:
+            # The unit of work that was told of the loss is over: this is another invocation.
+            self._broken = None
+            return
+        what = self._broken
+        if effect.ends or effect.begins or effect.commits:
+            # Told at the end of the unit of work that it failed: the next one may begin.
+            self._broken = None
+        raise err.InterfaceError(0, f"the session was lost ({what}); call rollback() to go on")
+
+    # -- a statement ---------------------------------------------------------------------------
+
+    def _run(self, sql: bytes, effect: Effect, *, unbuffered: bool = False) -> int:
+        lock = self._lock
+        lock.acquire()
+        try:
+            if self._busy:
+                raise err.InterfaceError(0, "the connection is in the middle of a statement")
+            handle = self._handle
+            if (
+                handle is None
+                or not handle.alive
+                or self._monotonic() - self._last > self._stale_after
+                or self._wall() - self._last_wall > self._stale_after
+            ):
+                handle = self._ready(effect)
+            result = self._result
+            if result is not None:
+                if result.unbuffered_active or result.has_next:
+                    self._drain(result)
+                self._result = None
+            if effect.asks:
+                self._state.asks = True
+            self._state.worked = True
+            self._busy = True
+            try:
+                has_rows = handle.query(sql)
+                self._read(handle, has_rows, unbuffered)
+            except BaseException as error:
+                self._busy = False
+                self._failed(error, handle, sql, effect, unbuffered)
+            finally:
+                self._busy = False
+            handle = self._handle
+            assert handle is not None
+            self._after(handle, effect)
+            return self._affected_rows
+        finally:
+            lock.release()
+
+    def _after(self, handle: Handle, effect: Effect) -> None:
+        """Note what a statement that ran has done to the session."""
+        result = self._result
+        self._state.ran(effect, handle.status, result.insert_id if result is not None else None)
+        if effect.replay and "wait_timeout" in self._state.replay:
+            self._lease = None
+        self._last = self._monotonic()
+        self._last_wall = self._wall()
+
+    def _read(self, handle: Handle, has_rows: bool, unbuffered: bool) -> None:  # noqa: FBT001
+        """Read a result that ``handle`` has the head of into ``_result``."""
+        if not has_rows:
+            result = MySQLResult(None)
+            self._affected_rows = result.affected_rows = handle.affected_rows
+            result.insert_id = handle.insert_id
+            result.warning_count = handle.warning_count
+            result.message = handle.message
+            result.has_next = handle.more
+            self._result = result
+            return
+        raw = handle.raw_fields()
+        result = MySQLResult(raw)
+        types = tuple([(field[8], field[6]) for field in raw])
+        decoders = self._decoder_cache.get(types, _MISSING)
+        if decoders is _MISSING:
+            decoders = self._make_decoders(raw, types)
+        if unbuffered:
+            result.decoders = decoders
+            result.connection = self
+            result.unbuffered_active = True
+            self._affected_rows = result.affected_rows = _UNKNOWN_COUNT
+            if decoders is None:
+                result.decoders = self._column_decoders(raw)
+            self._result = result
+            return
+        if decoders is None and handle.backend == "c":
+            rows = list(handle.rows(native=True))
+        else:
+            rows = self._decoded(handle.rows(native=False), decoders or self._column_decoders(raw))
+        handle.end_rows()
+        result.rows = tuple(rows)
+        self._affected_rows = result.affected_rows = len(rows)
+        result.warning_count = handle.warning_count
+        result.has_next = handle.more
+        self._result = result
+
+    def _decoded(self, source: Any, decoders: Any) -> list[tuple[Any, ...]]:
+        """Decode batch by batch; after a decoder's error the stream is still read to its end."""
+        decode_rows = converters.decode_rows
+        batch = list(islice(source, _BATCH))
+        rows: list[tuple[Any, ...]] = []
+        try:
+            rows = decode_rows(batch, decoders)
+            while len(batch) == _BATCH:
+                batch = list(islice(source, _BATCH))
+                rows += decode_rows(batch, decoders)
+        except err.Error:
+            raise
+        except Exception:
+            for _ in source:
+                pass
+            raise
+        return rows
+
+    def _make_decoders(self, raw: list[tuple[Any, ...]], types: tuple[Any, ...]) -> Any:
+        """Return the columns' decoders; None where the C extension may convert all of them."""
+        decoders: Any = None
+        if self._own_decoders or any(kind not in _NATIVE for kind, _ in types):
+            decoders = self._column_decoders(raw)
+        self._decoder_cache[types] = decoders
+        return decoders
+
+    def _column_decoders(self, raw: list[tuple[Any, ...]]) -> Any:
+        return converters.column_decoders(
+            [Field(*field) for field in raw], self.decoders, self.encoding, self.use_unicode
+        )
+
+    def _drain(self, result: MySQLResult) -> None:
+        """Read away what a statement has left unread."""
+        if result.unbuffered_active:
+            warnings.warn("Previous unbuffered result was left incomplete", stacklevel=5)
+            result._finish_unbuffered_query()
+        while self._result is not None and self._result.has_next:
+            self.next_result()
+
+    def _next_streamed_row(self, result: MySQLResult) -> Any:
+        with self._lock:
+            handle = self._handle
+            if handle is None or self._result is not result:
+                result.unbuffered_active = False
+                return None
+            try:
+                raw = handle.row()
+                if raw is not None:
+                    (row,) = converters.decode_rows([raw], result.decoders)
+                    result.affected_rows = 1
+                    result.rows = (row,)
+                    return row
+                self._end_stream(result, handle)
+            except UnicodeError:
+                raise
+            except BaseException as error:
+                result.unbuffered_active = False
+                self._failed(error, handle, None, OTHER, unbuffered=True)
+            return None
+
+    def _end_stream(self, result: MySQLResult, handle: Handle) -> None:
+        handle.end_rows()
+        result.unbuffered_active = False
+        result.connection = None
+        result.rows = None
+        result.warning_count = handle.warning_count
+        result.has_next = handle.more
+        self._state.status = handle.status
+        self._touch()
+
+    def _discard_stream(self, result: MySQLResult) -> None:
+        with self._lock:
+            handle = self._handle
+            if self._busy or handle is None or not handle.alive or self._result is not result:
+                result.unbuffered_active = False
+                return
+            try:
+                while handle.row() is not None:
+                    pass
+                self._end_stream(result, handle)
+            except BaseException as error:
+                result.unbuffered_active = False
+                if isinstance(error, err.OperationalError) and error.args[0] in _TIMED_OUT:
+                    return
+                self._failed(error, handle, None, OTHER, unbuffered=True)
+
+    # -- after a failure -----------------------------------------------------------------------
+
+    def _failed(
+        self,
+        error: BaseException,
+        handle: Handle,
+        sql: bytes | None,
+        effect: Effect,
+        unbuffered: bool,  # noqa: FBT001
+    ) -> None:
+        """Raise what a failed statement means, or, where it is proven not to have run, run it.
+
+        :param sql: None when the failure came behind the head of the first result.
+        """
+        if handle.alive:
+            if isinstance(error, err.Error):
+                self._touch()
+                self._state.status = handle.status
+                if sql is not None:
+                    self._refused(error, sql, effect, unbuffered)
+            raise error
+        self._handle = None
+        handle.abandon()
+        if not isinstance(error, err.Error):
+            # Interrupted: the program knows that it does not know.
+            self._lose(f"interrupted by {type(error).__name__}")
+            raise error
+        in_transaction = bool(self._state.status & IN_TRANSACTION)
+        autocommit = bool(self._state.status & AUTOCOMMIT)
+        replaceable = self._state.replaceable()
+        if sql is not None and not handle.maybe_read and replaceable:
+            self._again(sql, effect, unbuffered, "refused before it was read")
+            return
+        self._raise_lost(
+            error,
+            effect,
+            unread=sql is not None and not handle.maybe_read,
+            in_transaction=in_transaction,
+            autocommit=autocommit,
+        )
+
+    def _raise_lost(
+        self,
+        error: err.Error,
+        effect: Effect,
+        *,
+        unread: bool,
+        in_transaction: bool,
+        autocommit: bool,
+    ) -> NoReturn:
+        """Say exactly what is known of a statement whose session was lost under it."""
+        errno, message = CR.CR_SERVER_LOST, str(error.args[1] if len(error.args) > 1 else error)
+        if error.args and error.args[0] == CR.CR_SERVER_GONE_ERROR:
+            errno = CR.CR_SERVER_GONE_ERROR
+        if unread:
+            what = self._lose("lost before the statement was read")
+            raise err.OperationalError(errno, f"{message} (the statement was not run; {what})")
+        commits = effect.ends and not effect.rolls_back or effect.commits
+        if effect.read:
+            what = self._lose("lost during a read")
+            raise err.OperationalError(
+                errno, message if "nothing" in what else f"{message} ({what})"
+            )
+        if effect.rolls_back and not self._state.pins:
+            # The loss has done what was asked for.
+            self._forget_session()
+            raise err.OperationalError(errno, f"{message} (the transaction is rolled back)")
+        if in_transaction and not commits:
+            what = self._lose("lost in a transaction")
+            raise err.OperationalError(errno, f"{message} ({what})")
+        if effect.ends:
+            # Whatever the outcome: this was the end of the unit of work, and it is told.
+            self._forget_session()
+        else:
+            self._lose("lost during a statement")
+        if not autocommit and not commits:
+            raise err.OperationalError(
+                errno, f"{message} (the server rolled the transaction that it began back)"
+            )
+        raise err.OutcomeUnknownError(
+            errno, f"{message} (outcome unknown: the statement may or may not have run)"
+        )
+
+    def _refused(
+        self,
+        error: err.Error,
+        sql: bytes,
+        effect: Effect,
+        unbuffered: bool,  # noqa: FBT001
+    ) -> None:
+        """After an error packet: run the statement again where that is safe and asked for."""
+        errno = error.args[0] if error.args else None
+        if self._state.status & IN_TRANSACTION or not self._state.replaceable():
+            raise error
+        if errno in _driver.READ_ONLY and self.settings.manage_conns:
+            # A failover: the server at this address may not write any more.
+            handle = self._handle
+            self._handle = None
+            if handle is not None:
+                handle.quit()
+            self._again(sql, effect, unbuffered, f"the server is read-only ({errno})")
+            return
+        if errno in _DEADLOCKS and self.settings.query_retries and self._state.status & AUTOCOMMIT:
+            self._retry_query(error, sql, unbuffered)
+            return
+        raise error
+
+    def _retry_query(self, error: err.Error, sql: bytes, unbuffered: bool) -> None:  # noqa: FBT001
+        """Send a statement again that lost a deadlock or waited too long for a lock."""
+        for attempt, delay in enumerate(self._manager.delays(self.settings.query_retries), 1):
+            self._teller.count("query_retries")
+            self._teller.tell("query_retry", errno=error.args[0], seconds=delay, attempt=attempt)
+            environment.sleep(delay)
+            handle = self._handle
+            assert handle is not None
+            try:
+                self._read(handle, handle.query(sql), unbuffered)
+            except err.Error as again:
+                if not handle.alive:
+                    self._failed(again, handle, sql, OTHER, unbuffered)
+                    return
+                if again.args[0] not in _DEADLOCKS:
+                    raise
+                error = again
+            else:
+                return
+        raise error
+
+    def _again(self, sql: bytes, effect: Effect, unbuffered: bool, reason: str) -> None:  # noqa: FBT001
+        """Run a statement, proven not to have run, on a new handle; once."""
+        handle = self._reopen(reason)
+        try:
+            self._read(handle, handle.query(sql), unbuffered)
+        except err.Error as error:
+            if handle.alive:
+                raise
+            self._handle = None
+            handle.abandon()
+            self._raise_lost(
+                error,
+                effect,
+                unread=not handle.maybe_read,
+                in_transaction=False,
+                autocommit=bool(self._state.status & AUTOCOMMIT),
+            )
+
+    # -- the boundary --------------------------------------------------------------------------
+
+    def _cursor_closed(self) -> None:
+        if self._handle is not None and self._manager.due():
+            result = self._result
+            self._boundary(
+                sql_allowed=not self._state.asks
+                and result is not None
+                and result.rows is not None
+                and not result.warning_count
+            )
+
+    def _boundary(self, *, sql_allowed: bool) -> None:
+        """Look at the server's load if that is due, and give the handle back if that helps.
+
+        A transaction of plain reads that the program never ends is no obstacle to looking and to
+        a shorter lease, but to giving up the handle it is.
+        """
+        if not self.settings.manage_conns or self._handle is None or not self._manager.due():
+            return
+        with self._lock:
+            handle = self._handle
+            result = self._result
+            if (
+                handle is None
+                or not handle.alive
+                or self._busy
+                or not self._state.replaceable()
+                or (result is not None and (result.unbuffered_active or result.has_next))
+            ):
+                return
+            at_rest = not self._state.status & IN_TRANSACTION
+            if not self._manager.look(_Seen(self, handle), sql=sql_allowed, may_give_up=at_rest):
+                return
+            self._handle = None
+            self._state.status = 0
+            handle.quit()
+            self._teller.count("given_up")
+            self._teller.tell("give_up", connection_id=handle.thread_id, load=self._server.last)
+
+    # -- the end of a transaction, and of the connection -----------------------------------------
+
+    def _end_transaction(self, sql: bytes, effect: Effect) -> None:
+        with self._lock:
+            if not (self._closed or self._broken is not None) and (
+                self._handle is None or not self._state.worked
+            ):
+                # Dormant, or no statement has been sent since the last end of a transaction:
+                # there is nothing that could be open.
+                return
+            nothing_open = not self._state.dirty and not self._state.pins and not self._streaming()
+            rolled_back_anyway = effect.rolls_back and not self._state.pins
+            try:
+                self._run(sql, effect)
+            except err.InterfaceError:
+                raise
+            except err.Error:
+                if self._handle is not None or self._closed:
+                    raise
+                if not (nothing_open or rolled_back_anyway):
+                    raise
+                # Lost with nothing to commit, or rolled back by the loss itself.
+                self._broken = None
+            self._result = None
+            self._state.worked = bool(self._state.status & IN_TRANSACTION)
+        self._boundary(sql_allowed=True)
+
+    def _detach(self) -> Handle | None:
+        self._closed = True
+        handle, self._handle = self._handle, None
+        result = self._result
+        if result is not None and result.unbuffered_active:
+            # A stream that nobody will read: ending the session is cheaper than reading it.
+            result.unbuffered_active = False
+            if handle is not None:
+                handle.quit()
+            return None
+        return handle
+
+    def _park(self, handle: Handle) -> bool:
+        """Clean ``handle`` and keep it; False when that cannot be or should not be."""
+        try:
+            while handle.more:
+                if handle.next():
+                    for _ in handle.rows(native=False):
+                        pass
+                    handle.end_rows()
+            if handle.status & IN_TRANSACTION:
+                self._simple(handle, "ROLLBACK")
+            if self._manager.due():
+                seen = _Seen(self, handle)
+                if self._manager.look(seen, sql=True, may_give_up=True):
+                    self._teller.count("given_up")
+                    self._teller.tell("give_up", connection_id=handle.thread_id)
+                    return False
+            if not self._state.clean():
+                if self._state.database != self.options.database:
+                    if self.options.database is None:
+                        return False
+                    handle.init_db(self._encode(self.options.database))
+                handle.reset()
+                self._state.replay = {}
+                self._state.last_insert_id = 0
+                self._state.database = self.options.database
+                self.charset, self.collation = self.options.charset, self.options.collation
+                self.encoding = self.options.encoding
+                self._lease = self._set_up(handle)
+        except Exception:  # noqa: BLE001 - close() is done either way
+            return False
+        parked = _Parked(handle, self._lease)
+        if not manager.park(self._identity, parked, self.settings.max_parked):
+            return False
+        self._teller.count("parked")
+        self._teller.tell("park", connection_id=handle.thread_id)
+        return True
+
+
+class _Seen:
+    """A connection at rest, as the manager sees it."""
+
+    __slots__ = ("_connection", "_handle")
+
+    def __init__(self, connection: Lifecycle, handle: Handle) -> None:
+        self._connection = connection
+        self._handle = handle
+
+    @property
+    def connection_id(self) -> int:
+        return self._handle.thread_id
+
+    @property
+    def server_version(self) -> str:
+        return self._handle.server_version
+
+    @property
+    def lease(self) -> int | None:
+        return self._connection._lease
+
+    def know_lease(self, seconds: int | None) -> None:
+        self._connection._lease = seconds
+
+    def statistics(self) -> str:
+        return self._handle.statistics()
+
+    def select(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        return self._connection._simple(self._handle, sql)
+
+    def run(self, sql: str) -> None:
+        self._connection._simple(self._handle, sql)
+
+    def set_lease(self, seconds: int) -> None:
+        if "wait_timeout" in self._connection._state.replay:
+            return
+        self.run(f"SET SESSION wait_timeout={seconds}")
+        self._connection._lease = seconds

@@ -1,0 +1,104 @@
+"""What a session holds at this moment: pure bookkeeping of the effects of statements.
+
+From it follows what may be done with the handle: whether anything would be lost with it, what a
+new one must be told, whether it is as clean as a new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from slsmysql.session import IN_TRANSACTION, OTHER, STATE_CHANGED
+
+if TYPE_CHECKING:
+    from slsmysql.session import Effect
+
+
+@dataclass(slots=True)
+class State:
+    """What the session of one connection holds, as far as statements and the server told."""
+
+    tracked: bool = True
+    """Whether the server reports changes of session state (status bit 0x4000)."""
+    status: int = 0
+    """The server's status word as last heard."""
+    dirty: bool = False
+    """A transaction is open in which something else than plain reads was done."""
+    worked: bool = False
+    """A statement was sent since the last end of a transaction."""
+    asks: bool = False
+    """The program has asked, once, for ROW_COUNT(), warnings or the like."""
+    changed: bool = False
+    """Something was set that the next owner of the session must not find."""
+    pins: set[str] = field(default_factory=set)
+    """Kinds of state that a new session would not have and cannot be given."""
+    next_only: frozenset[str] = frozenset()
+    """The same, for the next statement only."""
+    replay: dict[str, str] = field(default_factory=dict)
+    """Statements that give a new session what the program has set."""
+    database: str | bytes | None = None
+    """The current database."""
+    last_insert_id: int = 0
+
+    def ran(self, effect: Effect, status: int, insert_id: int | None) -> None:
+        """Note what a statement that ran has done."""
+        self.status = status
+        if not status & IN_TRANSACTION:
+            self.dirty = False
+            if self.pins:
+                self.pins.discard("next transaction")
+        elif not effect.read:
+            self.dirty = True
+        if self.next_only:
+            self.next_only = frozenset()
+        if not effect.read:
+            self._note(effect, status, insert_id)
+        elif status & STATE_CHANGED:
+            self.pins.add("session state")
+
+    def _note(self, effect: Effect, status: int, insert_id: int | None) -> None:
+        """Note what a statement other than a plain read leaves behind."""
+        if insert_id:
+            self.last_insert_id = insert_id
+        if effect.pins:
+            self.pins |= effect.pins
+        if effect.unpins:
+            self.pins -= effect.unpins
+        if effect.next_only:
+            self.next_only = effect.next_only
+        if effect.replay:
+            self.replay.update(effect.replay)
+        if effect.database is not None:
+            self.database = effect.database
+            self.changed = True
+        if not effect.explained:
+            if status & STATE_CHANGED:
+                self.pins.add("session state")
+            elif not self.tracked and effect is OTHER:
+                # A server that does not tell: a procedure, say, may have left anything.
+                self.changed = True
+
+    def replaceable(self) -> bool:
+        """Whether nothing would be lost with the session."""
+        return not (self.dirty or self.pins or self.next_only)
+
+    def clean(self) -> bool:
+        """Whether the session is as it was when it was set up."""
+        return self.tracked and not (
+            self.changed or self.pins or self.next_only or self.last_insert_id or self.replay
+        )
+
+    def held(self) -> list[str]:
+        """Return in words what would be lost with the session."""
+        words = sorted(self.pins | self.next_only)
+        if self.dirty:
+            words.insert(0, "the transaction, which the server rolled back")
+        return words
+
+    def lost(self) -> None:
+        """Note that the session is gone; what a new one will be told stays."""
+        self.status = 0
+        self.dirty = False
+        self.pins = set()
+        self.next_only = frozenset()
