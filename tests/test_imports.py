@@ -81,7 +81,7 @@ TABLE = {
     "cursors": Row("constants err converters session", types="connections"),
     "manager": Row("policy backoff settings err events"),
     "connections": Row(
-        "constants times charset err _text converters options settings  policy backoff session state"
+        "constants times charset err _text converters options settings policy backoff session state"
         " events _driver cursors manager",
         # Lambda's runtime has it where functions start from a snapshot.
         foreign="snapshot_restore_py",
