@@ -28,7 +28,7 @@ from slsmysql.err import (
     OperationalError,
     OutcomeUnknownError,
     ProgrammingError,
-    Warning,  # noqa: A004 - PEP 249's name
+    Warning,
 )
 from slsmysql.events import Event, Stats
 from slsmysql.events import process as _process
@@ -102,7 +102,7 @@ ROWID = DBAPISet()
 connect = Connect = Connection
 
 
-def Binary(x: Any) -> bytes:  # noqa: N802 - PEP 249's name
+def Binary(x: Any) -> bytes:
     """Return ``x`` as the type of binary values."""
     return bytes(x)
 
@@ -122,7 +122,7 @@ def stats() -> Stats:
     return _process.copy()
 
 
-def install_as_MySQLdb() -> None:  # noqa: N802 - PyMySQL's name
+def install_as_MySQLdb() -> None:
     """Let ``import MySQLdb``, and of its submodules, give this package.
 
     Every submodule is registered, so that there is one class of each name; a ``MySQLdb`` that was
@@ -205,5 +205,6 @@ __all__ = [
     "paramstyle",
     "stats",
     "threadsafety",
+    "times",
     "version_info",
 ]

@@ -137,7 +137,7 @@ class Connection(Lifecycle):
 
     # -- statements ----------------------------------------------------------------------------
 
-    def query(self, sql: Any, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002 - PyMySQL's
+    def query(self, sql: Any, unbuffered: bool = False) -> int:
         """Send a statement and read its first result into ``_result``.
 
         :return: the number of rows, found or affected.
@@ -152,20 +152,6 @@ class Connection(Lifecycle):
             if effect is None:
                 effect = effect_of(sql.decode("latin1"))
         return self._run(sql, effect, unbuffered=unbuffered)
-
-    def next_result(self, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002 - PyMySQL's
-        """Read the next result of the last statement into ``_result``."""
-        with self._lock:
-            handle = self._handle
-            if handle is None or not handle.alive:
-                raise err.InterfaceError(0, "")
-            self._result = None
-            try:
-                self._read(handle, handle.next(), unbuffered)
-            except BaseException as error:
-                self._failed(error, handle, None, OTHER, unbuffered)
-            self._after(handle, OTHER)
-            return self._affected_rows
 
     # -- transactions --------------------------------------------------------------------------
 
@@ -431,7 +417,7 @@ class Connection(Lifecycle):
             self._result = None
         return handle
 
-    def ping(self, reconnect: bool = False) -> None:  # noqa: FBT001, FBT002 - PyMySQL's
+    def ping(self, reconnect: bool = False) -> None:
         """Check that the server answers; a session with which nothing is lost is replaced.
 
         :param reconnect: connect again whatever is lost.
@@ -588,7 +574,7 @@ class Connection(Lifecycle):
 
 def _flag_of_environment(name: str) -> bool | None:
     try:
-        return _text.optional(_text.boolean)(os.environ[name])  # type: ignore[return-value]
+        return _text.optional(_text.boolean)(os.environ[name])
     except ValueError as error:
         raise err.ProgrammingError(f"{name}={os.environ[name]!r}: must be {error}") from None
 
@@ -637,7 +623,7 @@ if hasattr(os, "register_at_fork"):
 atexit.register(close_all)
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     with suppress(ImportError):
-        import snapshot_restore_py
+        import snapshot_restore_py  # type: ignore[import-not-found]
 
         snapshot_restore_py.register_before_snapshot(before_snapshot)
         snapshot_restore_py.register_after_restore(after_restore)

@@ -14,7 +14,7 @@ from slsmysql import err
 from slsmysql.session import effect_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -146,7 +146,7 @@ class Cursor:
 
     setoutputsize = setoutputsizes
 
-    def _nextset(self, unbuffered: bool = False) -> bool | None:  # noqa: FBT001, FBT002 - PyMySQL's
+    def _nextset(self, unbuffered: bool = False) -> bool | None:
         connection = self._get_db()
         current = self._result
         if current is None or current is not connection._result or not current.has_next:

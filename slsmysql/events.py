@@ -1,4 +1,4 @@
-"""What the manager tells: ``Event`` for a listener, ``Stats`` for counting, the logger for people."""
+"""What the manager tells: events for a listener, counters, and log records for people."""
 
 from __future__ import annotations
 

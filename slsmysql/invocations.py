@@ -1,4 +1,4 @@
-"""``invocation``: what a function platform's handler is wrapped in, as decorator or context manager.
+"""``invocation``: what a function's handler is wrapped in, as decorator or context manager.
 
 Not needed for anything to work.  With it, waits for a connection end when the function's time
 does, and what a handler leaves open is rolled back before the container is frozen.
@@ -7,7 +7,7 @@ does, and what a handler leaves open is rolled back before the container is froz
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from slsmysql import connections, manager
 
@@ -63,7 +63,7 @@ def _wrap(handler: F) -> F:
         with Invocation(context):
             return handler(*args, **kwargs)
 
-    return wrapped  # type: ignore[return-value] - the same signature, by wraps
+    return cast("F", wrapped)
 
 
 def invocation(handler_or_context: Any = None) -> Any:

@@ -439,7 +439,7 @@ class Lifecycle:
         self._last = self._monotonic()
         self._last_wall = self._wall()
 
-    def _read(self, handle: Handle, has_rows: bool, unbuffered: bool) -> None:  # noqa: FBT001
+    def _read(self, handle: Handle, has_rows: bool, unbuffered: bool) -> None:
         """Read a result that ``handle`` has the head of into ``_result``."""
         if not has_rows:
             result = MySQLResult(None)
@@ -507,6 +507,20 @@ class Lifecycle:
             [Field(*field) for field in raw], self.decoders, self.encoding, self.use_unicode
         )
 
+    def next_result(self, unbuffered: bool = False) -> int:
+        """Read the next result of the last statement into ``_result``."""
+        with self._lock:
+            handle = self._handle
+            if handle is None or not handle.alive:
+                raise err.InterfaceError(0, "")
+            self._result = None
+            try:
+                self._read(handle, handle.next(), unbuffered)
+            except BaseException as error:
+                self._failed(error, handle, None, OTHER, unbuffered)
+            self._after(handle, OTHER)
+            return self._affected_rows
+
     def _drain(self, result: MySQLResult) -> None:
         """Read away what a statement has left unread."""
         if result.unbuffered_active:
@@ -570,7 +584,7 @@ class Lifecycle:
         handle: Handle,
         sql: bytes | None,
         effect: Effect,
-        unbuffered: bool,  # noqa: FBT001
+        unbuffered: bool,
     ) -> None:
         """Raise what a failed statement means, or, where it is proven not to have run, run it.
 
@@ -614,12 +628,12 @@ class Lifecycle:
     ) -> NoReturn:
         """Say exactly what is known of a statement whose session was lost under it."""
         errno, message = CR.CR_SERVER_LOST, str(error.args[1] if len(error.args) > 1 else error)
-        if error.args and error.args[0] == CR.CR_SERVER_GONE_ERROR:
+        if error.args[:1] == (CR.CR_SERVER_GONE_ERROR,):
             errno = CR.CR_SERVER_GONE_ERROR
         if unread:
             what = self._lose("lost before the statement was read")
             raise err.OperationalError(errno, f"{message} (the statement was not run; {what})")
-        commits = effect.ends and not effect.rolls_back or effect.commits
+        commits = (effect.ends and not effect.rolls_back) or effect.commits
         if effect.read:
             what = self._lose("lost during a read")
             raise err.OperationalError(
@@ -650,7 +664,7 @@ class Lifecycle:
         error: err.Error,
         sql: bytes,
         effect: Effect,
-        unbuffered: bool,  # noqa: FBT001
+        unbuffered: bool,
     ) -> None:
         """After an error packet: run the statement again where that is safe and asked for."""
         errno = error.args[0] if error.args else None
@@ -669,7 +683,7 @@ class Lifecycle:
             return
         raise error
 
-    def _retry_query(self, error: err.Error, sql: bytes, unbuffered: bool) -> None:  # noqa: FBT001
+    def _retry_query(self, error: err.Error, sql: bytes, unbuffered: bool) -> None:
         """Send a statement again that lost a deadlock or waited too long for a lock."""
         for attempt, delay in enumerate(self._manager.delays(self.settings.query_retries), 1):
             self._teller.count("query_retries")
@@ -690,7 +704,7 @@ class Lifecycle:
                 return
         raise error
 
-    def _again(self, sql: bytes, effect: Effect, unbuffered: bool, reason: str) -> None:  # noqa: FBT001
+    def _again(self, sql: bytes, effect: Effect, unbuffered: bool, reason: str) -> None:
         """Run a statement, proven not to have run, on a new handle; once."""
         handle = self._reopen(reason)
         try:
@@ -726,7 +740,7 @@ class Lifecycle:
         A transaction of plain reads that the program never ends is no obstacle to looking and to
         a shorter lease, but to giving up the handle it is.
         """
-        if not self.settings.manage_conns or self._handle is None or not self._manager.due():
+        if not self.settings.manage_conns or not self._manager.due():
             return
         with self._lock:
             handle = self._handle
@@ -815,7 +829,7 @@ class Lifecycle:
                 self.charset, self.collation = self.options.charset, self.options.collation
                 self.encoding = self.options.encoding
                 self._lease = self._set_up(handle)
-        except Exception:  # noqa: BLE001 - close() is done either way
+        except Exception:
             return False
         parked = _Parked(handle, self._lease)
         if not manager.park(self._identity, parked, self.settings.max_parked):

@@ -165,7 +165,7 @@ class Manager:
                 made = attempt(max(left(), _SHORTEST_ATTEMPT))
             except err.Error as error:
                 errno, message = _errno(error), str(error)
-                if errno is not None and not policy.is_unreachable(errno):
+                if not policy.is_unreachable(errno):
                     self.server.answered = True
                 if policy.is_denied(errno) and ask_again:
                     ask_again = False
@@ -257,9 +257,7 @@ class Manager:
             return False
         server.last = load = Load(used, server.limit)
         self.teller.tell("look", connection_id=session.connection_id, load=load)
-        server.next_look = env.monotonic() + policy.interval(
-            load, settings, env.random.random()
-        )
+        server.next_look = env.monotonic() + policy.interval(load, settings, env.random.random())
         if sql:
             self._adapt_lease(session, load)
         if policy.excess(load, settings) == 0:
@@ -417,9 +415,6 @@ class Parkable(Protocol):
 
     def end(self) -> None:
         """Say goodbye and close; never raises."""
-
-    def leave(self) -> None:
-        """Close without a word: it belongs to the parent of this process; never raises."""
 
 
 _parked: OrderedDict[Hashable, list[Any]] = OrderedDict()

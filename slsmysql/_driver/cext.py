@@ -210,7 +210,7 @@ class CHandle:
         m = self._m
         try:
             m.query(sql, raw=True, buffered=False, raw_as_string=False)
-        except BaseException as error:  # noqa: BLE001 - whatever interrupts ends the handle
+        except BaseException as error:
             self._fail(error)
         if m.have_result_set:
             return True
@@ -222,7 +222,7 @@ class CHandle:
         m = self._m
         try:
             m.next_result()
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             self._fail(error)
         if m.have_result_set:
             return True
@@ -255,19 +255,19 @@ class CHandle:
         """See ``Handle.rows``; ``native`` lets the extension convert."""
         m = self._m
         if native:
-            m.raw(False)  # noqa: FBT003 - the extension's signature
+            m.raw(False)
         try:
             yield from iter(m.fetch_row, None)
         except GeneratorExit:
             raise
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             self._fail(error)
 
     def row(self) -> tuple[bytes | None, ...] | None:
         """See ``Handle.row``."""
         try:
             row: tuple[bytes | None, ...] | None = self._m.fetch_row()
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             self._fail(error)
         return row
 
@@ -292,7 +292,7 @@ class CHandle:
         """See ``Handle.statistics``."""
         try:
             text: str = self._m.stat().decode("utf-8", "replace")
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             self._fail(error)
         if "Threads:" not in text:  # the extension hands out an error's text as if an answer
             self.alive = False
@@ -303,14 +303,14 @@ class CHandle:
         """See ``Handle.init_db``."""
         try:
             self._m.select_db(name.decode("utf-8", "surrogateescape"))
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             self._fail(error)
 
     def reset(self) -> None:
         """See ``Handle.reset``."""
         try:
             done = self._m.reset_connection()
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             self._fail(error)
         if not done:
             self.alive = False

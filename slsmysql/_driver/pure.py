@@ -12,6 +12,7 @@ import socket
 import ssl
 import struct
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mysql.connector import errors
@@ -126,9 +127,7 @@ class _Login(MySQLConnection):
 
     def _get_connection(self) -> Any:
         options = self._sls_options
-        made: Any = (
-            _UnixSocket(options.unix_socket) if options.unix_socket else _TcpSocket(options)
-        )
+        made: Any = _UnixSocket(options.unix_socket) if options.unix_socket else _TcpSocket(options)
         made.set_connection_timeout(self._sls_timeout)
         return made
 
@@ -136,7 +135,8 @@ class _Login(MySQLConnection):
         super()._do_handshake()
         # The command phase below speaks neither query attributes nor OK-for-EOF.
         self._client_flags &= ~(_QUERY_ATTRIBUTES | ClientFlag.DEPRECATE_EOF)
-        capabilities = self._handshake["capabilities"]
+        hello: Any = self._handshake
+        capabilities = int(hello["capabilities"])
         if self._sls_options.tls.mode == "required" and not capabilities & CLIENT.SSL:
             raise errors.InterfaceError(
                 "SSL is required but the server doesn't support it",
@@ -251,12 +251,13 @@ class PureHandle:
             if login._socket is not None:
                 login._socket.close_connection()
             self._raise_connect_error(error, options)
-        network = login._socket
-        self._sock = sock = network.sock
+        network: Any = login._socket
+        self._sock: Any = network.sock
+        sock = self._sock
         #: Keeps the driver's finalizer from shutting the socket down under us (or, after a
         #: fork, under the parent).
         network.sock = None
-        hello = login._handshake
+        hello: Any = login._handshake
         self.alive = True
         self.secure = options.unix_socket is not None or isinstance(sock, ssl.SSLSocket)
         self.status = int(hello["server_status"])
@@ -280,7 +281,8 @@ class PureHandle:
     def _raise_connect_error(error: BaseException, options: Options) -> NoReturn:
         host = "localhost" if options.unix_socket else options.host
         if isinstance(error, errors.Error):
-            errno, message = error.errno, error.msg or str(error)
+            errno: int | None = error.errno
+            message = error.msg or str(error)
             if isinstance(error, (errors.ReadTimeoutError, errors.ConnectionTimeoutError)):
                 raise err.OperationalError(
                     CR.CR_SERVER_LOST, f"{LOST_MESSAGE} (timed out)"
@@ -321,7 +323,7 @@ class PureHandle:
             self._sock.settimeout(self._timeout)
         while missing > 0:
             try:
-                part = self._sock.recv(_CHUNK if missing < _CHUNK else missing)
+                part = self._sock.recv(max(missing, _CHUNK))
             except OSError as error:
                 self._lost(error)
             if not part:
@@ -505,7 +507,7 @@ class PureHandle:
             self._raise_packet(packet)
         return _row(packet, 0, len(packet))
 
-    def rows(self, *, native: bool) -> Iterator[Row]:  # noqa: ARG002 - the C back end's
+    def rows(self, *, native: bool) -> Iterator[Row]:
         """See ``Handle.rows``; ``native`` is for a back end that can convert."""
         # One loop over whole buffers: a call for each packet would cost more than its columns.
         try:
@@ -585,10 +587,8 @@ class PureHandle:
     def abandon(self) -> None:
         """See ``Handle.abandon``."""
         self.alive = False
-        try:
+        with suppress(OSError):
             self._sock.close()
-        except OSError:
-            pass
 
 
 def _text(value: Any) -> str:
