@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Generator
 from typing import Any
@@ -14,6 +15,12 @@ pytest_plugins = ["tests.fix_servers"]
 
 #: In continuous integration a skip is a failure: nobody would read of it.
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
+
+
+def pytest_report_header() -> str:
+    """Say which slsmysql is under test: the installed one, or the sources."""
+    spec = importlib.util.find_spec("slsmysql")
+    return f"slsmysql: {spec and spec.origin}"
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,10 +81,16 @@ TABLE = {
     "_driver": Row("constants charset err options", foreign="mysql _mysql_connector"),
     "cursors": Row("constants err converters session", types="connections"),
     "manager": Row("policy backoff settings err events"),
+    "results": Row("_driver", types="lifecycle"),
+    "lifecycle": Row(
+        "constants err converters session state events _driver cursors manager results",
+        types="options settings",
+        # Lambda's runtime has it where functions start from a snapshot.
+        foreign="snapshot_restore_py",
+    ),
     "connections": Row(
         "constants times charset err _text converters options settings policy backoff session state"
-        " events _driver cursors manager",
-        # Lambda's runtime has it where functions start from a snapshot.
+        " events _driver cursors manager results lifecycle",
         foreign="snapshot_restore_py",
     ),
     "invocations": Row("connections manager events"),
@@ -244,10 +251,15 @@ def test_pure_module_has_neither_io_nor_clock_nor_chance(name: str) -> None:
 def test_import_leaves_the_authorities_alone(first: str) -> None:
     """HTTPS elsewhere in the process trusts whom it trusted, whichever was imported first."""
     count = "import ssl; print(ssl.create_default_context().cert_store_stats())"
+    # The package under test, which may be installed, and not the sources beside the tests.
+    spec = importlib.util.find_spec("slsmysql")
+    assert spec is not None
+    assert spec.origin is not None
+    place = Path(spec.origin).parent.parent
 
     def run(code: str) -> str:
         command = [sys.executable, "-c", code]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(command, cwd=place, check=True, capture_output=True, text=True).stdout
 
     second = {"ssl": "slsmysql", "slsmysql": "ssl"}[first]
     assert run(f"import {first}, {second}; {count}") == run(count)
