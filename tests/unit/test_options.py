@@ -256,7 +256,7 @@ def outcome(function: Callable[..., Any], keywords: dict[str, Any]) -> tuple[typ
     """Return class and text of what ``function`` raises, or None."""
     try:
         function(**keywords)
-    except Exception as error:  # noqa: BLE001 - which one it is, is the question
+    except Exception as error:
         return type(error), str(error)
     return None
 
@@ -661,12 +661,12 @@ def same_tls(keywords: dict[str, Any], *, not_weaker: bool) -> None:
     """Check that both make the same of the keywords, or both refuse them with one class."""
     try:
         expected: object = tls_of_pymysql(**keywords)
-    except Exception as error:  # noqa: BLE001 - which one it is, is the question
+    except Exception as error:
         expected = type(error)
     try:
         made = build(**keywords).tls
         mine: object = (made.mode, made.check_hostname, made.verify)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         mine = type(error)
     if mine == expected or (isinstance(mine, type) and isinstance(expected, type)):
         return  # of several defects at once each may name another
