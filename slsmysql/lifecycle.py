@@ -59,6 +59,9 @@ _MISSING: Any = object()
 #: AWS Lambda sets it anew for each invocation (Lambda developer guide, "runtime environment
 #: variables"); elsewhere it is not there and never changes.
 _INVOCATION = "_X_AMZN_TRACE_ID"
+_ISOLATION = (
+    "SHOW SESSION VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation')"
+)
 _TRACKING = [
     "SESSION session_track_state_change=1",
     "SESSION session_track_schema=0",
@@ -333,25 +336,31 @@ class Lifecycle:
         """Replace a handle with which nothing is lost by a new one."""
         resumed = bool(self._state.status & IN_TRANSACTION)
         if resumed and not self.settings.resume_reads:
-            self._broken = "a transaction of reads"
-            raise err.OperationalError(
-                CR.CR_SERVER_GONE_ERROR,
-                f"MySQL server has gone away ({reason}; the statement was not sent;"
-                " a transaction of reads was lost)",
-            )
+            raise self._reads_lost(reason)
         if self._result is not None:
             self._result.unbuffered_active = False
             self._result.has_next = False
-        self._state.status = 0
-        self._state.dirty = False
+        self._state.lost()
         self._open()
         handle = self._handle
         assert handle is not None
+        if resumed and any(row[1] == "SERIALIZABLE" for row in self._simple(handle, _ISOLATION)):
+            # There a plain SELECT locks what it reads: it was no transaction of plain reads.
+            raise self._reads_lost(reason)
         self._teller.count("resumed" if resumed else "reopened")
         self._teller.tell(
             "resume" if resumed else "reopen", connection_id=handle.thread_id, detail=reason
         )
         return handle
+
+    def _reads_lost(self, reason: str) -> err.Error:
+        self._state.lost()
+        self._broken = "lost: a transaction of reads"
+        return err.OperationalError(
+            CR.CR_SERVER_GONE_ERROR,
+            f"MySQL server has gone away ({reason}; the statement was not sent;"
+            " a transaction of reads was lost)",
+        )
 
     def _lose(self, reason: str) -> str:
         """Note that the session is lost with all it held; return in words what that was.
