@@ -14,12 +14,12 @@ from _thread import RLock
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from slsmysql import _driver, _text, converters, err, manager
+from slsmysql import _driver, converters, err, manager
 from slsmysql.charset import charset_by_id, charset_by_name
 from slsmysql.constants import CR
 from slsmysql.lifecycle import Lifecycle
 from slsmysql.manager import environment
-from slsmysql.options import Secret, build_options, parse_url
+from slsmysql.options import Secret, build_options, conceal, parse_url
 from slsmysql.results import MySQLResult
 from slsmysql.session import (
     AUTOCOMMIT,
@@ -93,10 +93,11 @@ class Connection(Lifecycle):
 
         :param url: "mysql://user:password@host:port/database?option=value"; keywords win.
         """
+        # From here on nothing that a traceback could show holds the password.
+        keywords = conceal(keywords)
         if url is not None:
             keywords = {**parse_url(url, FROM_TEXT), **keywords}
-        if keywords.get("use_pure") is None and "SLSMYSQL_USE_PURE" in os.environ:
-            keywords["use_pure"] = _flag_of_environment("SLSMYSQL_USE_PURE")
+            url = None
         options, rest = build_options(keywords, others=_OTHERS, stacklevel=3)
         defer = rest.pop("defer_connect", False)
         settings = Settings.build(rest, os.environ)
@@ -570,13 +571,6 @@ class Connection(Lifecycle):
     def stats(self) -> Stats:
         """Return the counters of this connection."""
         return self._teller.stats.copy()
-
-
-def _flag_of_environment(name: str) -> bool | None:
-    try:
-        return _text.optional(_text.boolean)(os.environ[name])
-    except ValueError as error:
-        raise err.ProgrammingError(f"{name}={os.environ[name]!r}: must be {error}") from None
 
 
 def close_all() -> None:
