@@ -701,7 +701,7 @@ def _tls(kw: Mapping[str, Any], stacklevel: int) -> Tls:
     )
     if tls.check_hostname and tls.verify == "none":
         raise ValueError("Cannot set verify_mode to CERT_NONE when check_hostname is enabled.")
-    _load(tls, tuple(_stamp(file) for file in (tls.ca, tls.cert, tls.key)))
+    ssl_context(tls)
     return tls
 
 
@@ -738,26 +738,40 @@ def _stamp(file: str | None) -> tuple[int, int, int] | None:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-@functools.lru_cache(maxsize=16)
-def _load(tls: Tls, stamps: tuple[tuple[int, int, int] | None, ...]) -> None:
-    """Load the files as a connection will, so that it is known now that they can be.
+def ssl_context(tls: Tls) -> ssl.SSLContext:
+    """Return the context for ``tls``; kept, as loading CA certificates takes 10 to 35 ms.
 
-    Parsing a bundle of CA certificates takes 10 ms, so it is done once as long as the files stay
-    as they are.
-
+    :raise FileNotFoundError: for a file that is not there.
     :raise ssl.SSLError: for a file that does not hold what it should.
     """
+    if tls.context is not None:
+        return tls.context
+    return _context(tls, tuple(_stamp(file) for file in (tls.ca, tls.cert, tls.key)))
+
+
+@functools.lru_cache(maxsize=16)
+def _context(tls: Tls, stamps: tuple[tuple[int, int, int] | None, ...]) -> ssl.SSLContext:
+    """Make the context for ``tls``, whose files are as ``stamps`` say."""
     import ssl  # only for those who ask for TLS
 
     del stamps
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = tls.check_hostname
+    context.verify_mode = {
+        "none": ssl.CERT_NONE,
+        "optional": ssl.CERT_OPTIONAL,
+        "required": ssl.CERT_REQUIRED,
+    }[tls.verify]
     if tls.ca is not None or tls.capath is not None:
         context.load_verify_locations(tls.ca, tls.capath)
+    elif tls.verify != "none":
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if tls.cert is not None:
         # An empty password rather than none: OpenSSL would ask for it at the terminal.
         context.load_cert_chain(tls.cert, tls.key, tls.key_password or "")
     if tls.cipher is not None:
         context.set_ciphers(tls.cipher)
+    return context
 
 
 # ---------------------------------------------------------------------------------------- URLs

@@ -34,11 +34,12 @@ from slsmysql._driver.base import (
 )
 from slsmysql.charset import charset_by_name
 from slsmysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
+from slsmysql.options import ssl_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from slsmysql.options import Options, Tls
+    from slsmysql.options import Options
 
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 _SESSION_TRACK = 1 << 23
@@ -52,37 +53,6 @@ _COM_RESET_CONNECTION = 0x1F
 _OK, _LOCAL_INFILE, _EOF, _ERR = 0x00, 0xFB, 0xFE, 0xFF
 #: An EOF packet is shorter than this; a row may begin with 0xFE too (a column of over 16 MiB).
 _EOF_BELOW = 9
-
-_contexts: dict[Tls, ssl.SSLContext] = {}
-
-
-def ssl_context(tls: Tls) -> ssl.SSLContext:
-    """Return the TLS context for ``tls``, made once: loading a CA store takes up to 35 ms."""
-    if tls.context is not None:
-        return tls.context
-    context = _contexts.get(tls)
-    if context is None:
-        context = _contexts[tls] = _make_context(tls)
-    return context
-
-
-def _make_context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = tls.check_hostname
-    context.verify_mode = {
-        "none": ssl.CERT_NONE,
-        "optional": ssl.CERT_OPTIONAL,
-        "required": ssl.CERT_REQUIRED,
-    }[tls.verify]
-    if tls.ca or tls.capath:
-        context.load_verify_locations(tls.ca, tls.capath)
-    elif tls.verify != "none":
-        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-    if tls.cert:
-        context.load_cert_chain(tls.cert, tls.key, tls.key_password)
-    if tls.cipher:
-        context.set_ciphers(tls.cipher)
-    return context
 
 
 class _TcpSocket(MySQLTCPSocket):
