@@ -146,6 +146,7 @@ def play(scenario: Scenario, driver: str, folder: Path, progress: Progress) -> R
         except Exception:
             progress.console.print(server.log_tail(), markup=False, highlight=False)
             raise
+        progress.update(bar, completed=len(platform.invocations), failed=platform.failed)
         growth, cpu = monitor.growth(), monitor.cpu()
         with root.cursor() as cursor:
             cursor.execute("SELECT request, COUNT(*) FROM orders GROUP BY request")
@@ -210,8 +211,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--output",
         type=Path,
-        default=Path("build/demo"),
-        help="folder for the figure and the data (build/demo)",
+        default=Path("benchmarks/results"),
+        help="folder for the figure and the data (benchmarks/results)",
     )
     return parser.parse_args(argv)
 
@@ -233,6 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arrivals=Arrivals.generate(
             rate=args.rate,
             seconds=args.seconds,
+            ramp=args.seconds / 10,
             bursts=rising_bursts(args.seconds, args.containers),
             seed=args.seed,
         ),
@@ -268,8 +270,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     report.draw(
         results,
         figure,
-        title=f"The same function, the same {len(scenario.arrivals.times)} invocations, the same "
-        f"{SERVERS[args.server]} server with {args.connections} connections",
+        title=f"One function in up to {args.containers} containers, one {SERVERS[args.server]}"
+        f" server with {args.connections} connections: {len(scenario.arrivals.times)} invocations",
         limit=args.connections,
     )
     console.print(f"figure: {figure}\ndata:   {data}", highlight=False)

@@ -67,22 +67,30 @@ class Arrivals:
 
     @classmethod
     def generate(
-        cls, *, rate: float, seconds: float, bursts: Iterable[Burst] = (), seed: int
+        cls,
+        *,
+        rate: float,
+        seconds: float,
+        ramp: float = 0.0,
+        bursts: Iterable[Burst] = (),
+        seed: int,
     ) -> Arrivals:
         """Draw a Poisson stream, with bursts on top of it.
 
         :param rate: invocations per second of the Poisson stream; 0 for bursts only.
         :param seconds: length of the Poisson stream, in seconds.
+        :param ramp: seconds in which the stream grows evenly from nothing to its rate.
         :param bursts: what comes on top.
         :param seed: the same seed gives the same arrivals.
         """
-        if rate < 0 or seconds < 0:
-            raise ValueError(f"rate and seconds cannot be negative: {rate}, {seconds}")
+        if min(rate, seconds, ramp) < 0:
+            raise ValueError(f"neither of these can be negative: {rate=}, {seconds=}, {ramp=}")
         dice = random.Random(seed)
         times: list[float] = []
         moment = dice.expovariate(rate) if rate else math.inf
         while moment < seconds:
-            times.append(moment)
+            if moment >= ramp * dice.random():
+                times.append(moment)
             moment += dice.expovariate(rate)
         for burst in bursts:
             times.extend(burst.at + dice.random() * burst.within for _ in range(burst.count))

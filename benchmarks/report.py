@@ -29,7 +29,10 @@ SHOWN = {
 def table(results: Sequence[Result]) -> Table:
     """Set the results side by side: a column for each contender."""
     summaries = [Summary.of(result) for result in results]
-    grid = Table()
+    grid = Table(
+        caption="Latency: arrival to result, with queueing and cold start, of what was done.",
+        caption_justify="left",
+    )
     grid.add_column("")
     for result in results:
         grid.add_column(result.contender, justify="right")

@@ -102,6 +102,14 @@ def test_the_stream_has_the_rate_and_the_scatter_of_poisson() -> None:
     assert deviation == pytest.approx(0.01, rel=0.05)
 
 
+def test_a_ramp_grows_evenly_to_the_rate() -> None:
+    """In the first half of a ramp lies a quarter of what comes in it; after it, the full rate."""
+    times = Arrivals.generate(rate=1000, seconds=20, ramp=10, seed=4).times
+    assert sum(time < 5 for time in times) == pytest.approx(1250, rel=0.1)
+    assert sum(time < 10 for time in times) == pytest.approx(5000, rel=0.05)
+    assert sum(time >= 10 for time in times) == pytest.approx(10000, rel=0.05)
+
+
 @pytest.mark.parametrize("times", [(2.0, 1.0), (-1.0, 1.0)])
 def test_arrivals_that_cannot_be_played_are_refused(times: tuple[float, ...]) -> None:
     """Arrivals out of order or before the start are an error."""
