@@ -149,7 +149,8 @@ class Connection(Lifecycle):
                 effect = effect_of(sql)
             sql = sql.encode(self.encoding)
         else:
-            sql = bytes(sql)
+            # Bytes of any kind; what is none fails with PyMySQL's TypeError.
+            sql = b"" + sql[: len(sql)]
             if effect is None:
                 effect = effect_of(sql.decode("latin1"))
         return self._run(sql, effect, unbuffered=unbuffered)

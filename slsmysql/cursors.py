@@ -479,8 +479,12 @@ class SSCursor(Cursor):
         return self._nextset(unbuffered=True)
 
     def read_next(self) -> Any:
-        """Return the next row, or None."""
-        assert self._result is not None
+        """Return the next row, or None.
+
+        :raises err.ProgrammingError: the last statement failed, so there is nothing to read.
+        """
+        if self._result is None:
+            raise err.ProgrammingError("execute() first")
         return self._conv_row(self._result._read_rowdata_packet_unbuffered())
 
     def fetchone(self) -> Any:
