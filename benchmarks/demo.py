@@ -220,25 +220,29 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit status."""
     args = arguments(argv)
-    drivers = args.drivers.split(",")
+    drivers = list(dict.fromkeys(args.drivers.split(",")))
     console = Console()
     for driver in drivers:
         if importlib.util.find_spec(driver) is None:
             console.print(f"There is no module {driver!r} here: pip install {driver}")
             return 2
-    scenario = Scenario(
-        server=args.server,
-        connections=args.connections,
-        work=args.work,
-        fleet=Fleet(containers=args.containers, seed=args.seed),
-        arrivals=Arrivals.generate(
-            rate=args.rate,
-            seconds=args.seconds,
-            ramp=args.seconds / 10,
-            bursts=rising_bursts(args.seconds, args.containers),
-            seed=args.seed,
-        ),
-    )
+    try:
+        scenario = Scenario(
+            server=args.server,
+            connections=args.connections,
+            work=args.work,
+            fleet=Fleet(containers=args.containers, seed=args.seed),
+            arrivals=Arrivals.generate(
+                rate=args.rate,
+                seconds=args.seconds,
+                ramp=args.seconds / 10,
+                bursts=rising_bursts(args.seconds, args.containers),
+                seed=args.seed,
+            ),
+        )
+    except ValueError as error:
+        console.print(str(error), markup=False)
+        return 2
     console.print(
         f"{len(scenario.arrivals.times)} invocations in {args.seconds:g} seconds for at most "
         f"{args.containers} containers; one {SERVERS[args.server]} server with "

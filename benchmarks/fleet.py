@@ -120,8 +120,10 @@ class Fleet:
 
     :param containers: as many may be alive at once; invocations beyond them queue.
     :param starts: containers started each second, at most. Platforms have such a limit too
-        (Lambda: 100 for each function); here it keeps two processors from being shared by so many
-        cold starts that none of them gets on.
+        (Lambda: 100 for each function).
+    :param loading: no container is started while so many others are loading their handlers on a
+        processor. A real container has its own; here, hundreds that share two would all get
+        nowhere. One that waits for the server takes none, and does not count.
     :param lifetime: a container is recycled at an age drawn evenly from this range, in seconds.
     :param lost: proportion of the recycled ones that is frozen for ever.
     :param killed: proportion that is killed while frozen. The rest is terminated.
@@ -131,8 +133,9 @@ class Fleet:
 
     containers: int = 240
     starts: float = 30.0
-    lifetime: tuple[float, float] = (10.0, 40.0)
-    lost: float = 0.2
+    loading: int = 8
+    lifetime: tuple[float, float] = (12.0, 50.0)
+    lost: float = 0.25
     killed: float = 0.2
     timeout: float = 30.0
     seed: int = 0
@@ -141,8 +144,8 @@ class Fleet:
         """Refuse a fleet that cannot be."""
         if self.containers < 1:
             raise ValueError(f"a fleet needs at least one container, not {self.containers}")
-        if self.starts <= 0:
-            raise ValueError(f"a fleet has to start containers, not {self.starts} each second")
+        if self.starts <= 0 or self.loading < 1:
+            raise ValueError(f"such a fleet cannot start: {self.starts=}, {self.loading=}")
         if not 0 < self.lifetime[0] <= self.lifetime[1]:
             raise ValueError(f"impossible range of lifetimes: {self.lifetime}")
         if self.lost < 0 or self.killed < 0 or self.lost + self.killed > 1:

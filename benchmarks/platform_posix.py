@@ -48,6 +48,10 @@ GRACE = 2.0
 END = 15.0
 
 
+#: Seconds between two looks at whether there is room for a container to start.
+GAP = 0.01
+
+
 class ContainerError(Exception):
     """A container ended, or took too long: the platform's own error."""
 
@@ -92,6 +96,20 @@ class Container:
     over: bool = False
     init: float | None = None
     job: asyncio.Future[Request | None] = field(init=False)
+
+
+def on_processor(container: Container) -> bool:
+    """Whether a container runs or would like to, as opposed to waiting for something.
+
+    Source: proc(5), ``/proc/PID/stat``, field 3. Where Linux is not, nobody knows: False.
+    """
+    if not container.pid:
+        return True  # it has just been forked
+    try:
+        text = Path(f"/proc/{container.pid}/stat").read_text(encoding="ascii")
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] in {"R", "D"}
 
 
 class Channel:
@@ -224,6 +242,8 @@ class Platform:
         self._expected = 0
         self._launched = 0
         self._next_start = 0.0
+        self._door = asyncio.Lock()
+        self._loading: set[Container] = set()
         self._finished: asyncio.Future[None]
         self._loop: asyncio.AbstractEventLoop
 
@@ -301,7 +321,10 @@ class Platform:
         fate = Fate.DISCARDED
         channel = await self._start(container)
         try:
-            await self._init(container, channel)
+            try:
+                await self._init(container, channel)
+            finally:
+                self._loading.discard(container)
             while True:
                 event = {"request": request.id, "number": request.number}
                 channel.tell(event=event, timeout=self.fleet.timeout)
@@ -324,10 +347,14 @@ class Platform:
 
     async def _start(self, container: Container) -> Channel:
         """Start a container's process when its turn has come."""
-        turn = max(self.now(), self._next_start)
-        self._next_start = turn + 1 / self.fleet.starts
-        await asyncio.sleep(turn - self.now())
-        channel = await self._zygote.start()
+        async with self._door:
+            await asyncio.sleep(self._next_start - self.now())
+            # No event tells that a process has begun to wait: it has to be looked at.
+            while sum(map(on_processor, self._loading)) >= self.fleet.loading:  # noqa: ASYNC110
+                await asyncio.sleep(GAP)
+            self._next_start = self.now() + 1 / self.fleet.starts
+            channel = await self._zygote.start()
+            self._loading.add(container)
         self.started += 1
         self.alive += 1
         self._loop.call_later(container.life.seconds, self._expire, container)

@@ -124,6 +124,7 @@ def test_impossible_rates_and_fleets_are_refused() -> None:
     for impossible in (
         {"containers": 0},
         {"starts": 0.0},
+        {"loading": 0},
         {"lifetime": (5.0, 1.0)},
         {"lost": 0.7, "killed": 0.7},
         {"timeout": 0.0},
