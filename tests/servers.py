@@ -454,12 +454,23 @@ def own_servers() -> dict[Kind, Server]:
     return found
 
 
-@functools.cache
 def prepare(kind: Kind) -> tuple[_Program, Path]:
     """Return the program of that kind, had by whatever means there are, and a new server's data."""
-    program = _mariadb() if kind == "mariadb" else _mysql()
-    version = ".".join(map(str, program.version))
-    return program, _cached(f"{kind}-{version}-data", program.make_datadir)
+    found = _prepared(kind)
+    if isinstance(found, str):
+        raise ServerError(found)
+    return found
+
+
+@functools.cache
+def _prepared(kind: Kind) -> tuple[_Program, Path] | str:
+    """Return the same, or what is wrong; either is found out once, not for each of many tests."""
+    try:
+        program = _mariadb() if kind == "mariadb" else _mysql()
+        version = ".".join(map(str, program.version))
+        return program, _cached(f"{kind}-{version}-data", program.make_datadir)
+    except ServerError as error:
+        return str(error)
 
 
 def _mariadb() -> _Program:
@@ -541,6 +552,8 @@ def _unpack_mysql(root: Path) -> None:
         "Dir::Etc::SourceParts": "/dev/null",
         "Dir::Etc::Preferences": "/dev/null",
         "Dir::Etc::PreferencesParts": "/dev/null",
+        # A mirror may be a snapshot, and what is unpacked here stays as old as it is anyway.
+        "Acquire::Check-Valid-Until": "false",
         "Acquire::Languages": "none",
         "Acquire::Retries": 3,
         # A list that cannot be had is an error, not a warning.
