@@ -61,6 +61,14 @@ def server(request: pytest.FixtureRequest, shared_server: Callable[[Kind], Serve
 
 
 @pytest.fixture
+def private_server(server: Server) -> Server:
+    """The shared server where it is one of ours: with a socket, a log and accounts of all kinds."""
+    if not server.is_private:
+        pytest.skip(f"needs a private server, and {DSNS_VARIABLE} names others")
+    return server
+
+
+@pytest.fixture
 def mariadb(shared_server: Callable[[Kind], Server]) -> Server:
     """The shared MariaDB server, for what it alone can do."""
     return shared_server("mariadb")

@@ -314,6 +314,11 @@ class Server:
         self.stop()
 
     @property
+    def is_private(self) -> bool:
+        """Return whether this is a server of `start`, with all that only such a one has."""
+        return self._run is not None
+
+    @property
     def private(self) -> _Run:
         """Return what only a server of `start` has, or raise `ServerError`."""
         if self._run is None:

@@ -93,9 +93,9 @@ def test_dsn_says_what_params_say(server: Server) -> None:
     )
 
 
-def test_ordinary_account_owns_its_databases_and_sees_nobody(server: Server) -> None:
+def test_ordinary_account_owns_its_databases_and_sees_nobody(private_server: Server) -> None:
     """The account `app` makes databases `test_...`, no others, and has no PROCESS privilege."""
-    with log_in(server) as connection, connection.cursor() as cursor:
+    with log_in(private_server) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE test_of_app")
         cursor.execute("DROP DATABASE test_of_app")
         for refused in ("CREATE DATABASE other", "SELECT * FROM information_schema.innodb_trx"):
@@ -122,13 +122,13 @@ def test_privileged_account_gets_in_where_all_connections_are_taken(
         connection.close()
 
 
-def test_root_comes_in_through_the_socket_alone(server: Server) -> None:
+def test_root_comes_in_through_the_socket_alone(private_server: Server) -> None:
     """The account without a password cannot be used over TCP, where others might."""
     with pytest.raises(pymysql.err.OperationalError) as caught:
-        pymysql.connect(host=server.host, port=server.port, user="root")
+        pymysql.connect(host=private_server.host, port=private_server.port, user="root")
     assert caught.value.args[0] == 1045
-    assert server.sql("SELECT USER()") == (("root@localhost",),)
-    assert server.socket.parent.stat().st_mode & 0o077 == 0
+    assert private_server.sql("SELECT USER()") == (("root@localhost",),)
+    assert private_server.socket.parent.stat().st_mode & 0o077 == 0
 
 
 def test_options_have_the_last_word(start: Callable[..., Server]) -> None:
@@ -333,15 +333,15 @@ def test_mirrors_are_the_machines_own() -> None:
 
 
 def test_own_servers_replace_the_private_ones(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    private_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A URL in the environment gives a server with that account, and nothing that only we have."""
-    monkeypatch.setenv(DSNS_VARIABLE, f"  {server.dsn(server.boss)} ")
+    monkeypatch.setenv(DSNS_VARIABLE, f"  {private_server.dsn(private_server.boss)} ")
     own = servers.own_servers()
-    assert list(own) == [server.kind]
-    found = own[server.kind]
-    assert found.params() == server.params(server.boss)
-    assert found.version == server.version
+    assert list(own) == [private_server.kind]
+    found = own[private_server.kind]
+    assert found.params() == private_server.params(private_server.boss)
+    assert found.version == private_server.version
     assert found.sql("SELECT 1", "SELECT SUBSTRING_INDEX(USER(), '@', 1)") == (("boss",),)
     assert found.log_tail() == ""
     found.stop()
