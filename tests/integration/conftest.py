@@ -1,0 +1,163 @@
+"""What the tests on real servers share: a clock of their own, a proxy, servers to ill-treat."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from slsmysql import close_all, manager
+from slsmysql.connections import Connection
+from slsmysql.events import Event
+from tests import servers
+from tests.fix_servers import Connect
+from tests.proxy import Proxy
+from tests.servers import Kind, Server
+
+#: Sessions that a private server lets in, unless a test says otherwise.
+ROOM = 151
+
+
+class Clock:
+    """Both clocks, sleep and randomness of the package, in a test's hand."""
+
+    def __init__(self) -> None:
+        """Begin at some time."""
+        self.now = 5000.0
+        self.today = 1_700_000_000.0
+        self.slept: list[float] = []
+        #: Called in each sleep, with its seconds.
+        self.on_sleep: Callable[[float], object] = lambda _seconds: None
+        self.random = random.Random(1)
+
+    def monotonic(self) -> float:
+        """Return what stands in for `time.monotonic`."""
+        return self.now
+
+    def wall(self) -> float:
+        """Return what stands in for `time.time`."""
+        return self.today
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass at once."""
+        self.slept.append(seconds)
+        self.advance(seconds)
+        self.on_sleep(seconds)
+
+    def advance(self, seconds: float, *, monotonic: bool = True, wall: bool = True) -> None:
+        """Let time pass on one clock or on both."""
+        self.now += seconds if monotonic else 0.0
+        self.today += seconds if wall else 0.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The package's time, which stands still until the test says otherwise."""
+    clock = Clock()
+    monkeypatch.setattr(manager.environment, "monotonic", clock.monotonic)
+    monkeypatch.setattr(manager.environment, "wall", clock.wall)
+    monkeypatch.setattr(manager.environment, "sleep", clock.sleep)
+    monkeypatch.setattr(manager.environment, "random", clock.random)
+    return clock
+
+
+@pytest.fixture(autouse=True)
+def nothing_known() -> Iterator[None]:
+    """Begin without a parked session, and without anything known of a server."""
+    close_all()
+    manager.forget_servers()
+    yield
+    close_all()
+
+
+@pytest.fixture
+def params(server: Server, database: str) -> dict[str, Any]:
+    """The keywords of `connect()`; without TLS, which hides from the proxy what is said."""
+    return {**server.params(database=database), "ssl_disabled": True}
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """A proxy before the shared server."""
+    with Proxy((server.host, server.port)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    """What connections of ``through`` tell."""
+    return []
+
+
+@pytest.fixture
+def through(proxy: Proxy, connect: Connect, events: list[Event]) -> Connect:
+    """`connect` by way of the proxy; it looks at no server's load unless told to."""
+
+    def through(*, looks: bool = False, **overrides: Any) -> Connection:
+        given = {"host": proxy.host, "port": proxy.port, "on_event": events.append, **overrides}
+        connection = connect(**given)
+        if not looks:
+            connection._server.next_look = float("inf")
+        return connection
+
+    return through
+
+
+@pytest.fixture
+def table(server: Server, database: str) -> Callable[[], list[Any]]:
+    """A table ``t (n INT PRIMARY KEY)``, and a function that tells the numbers in it."""
+    server.sql(f"CREATE TABLE {database}.t (n INT PRIMARY KEY) ENGINE=InnoDB")
+
+    def numbers() -> list[Any]:
+        return [n for (n,) in server.sql(f"SELECT n FROM {database}.t ORDER BY n")]
+
+    return numbers
+
+
+@pytest.fixture(scope="session")
+def private_server() -> Iterator[Callable[[Kind], Server]]:
+    """A function that gives the server of a kind which tests may fill, stop and change."""
+    started: dict[Kind, Server] = {}
+
+    def get(kind: Kind) -> Server:
+        if kind not in started:
+            started[kind] = servers.start(kind)
+        return started[kind]
+
+    yield get
+    for server in started.values():
+        server.stop()
+
+
+@pytest.fixture
+def lab(server: Server, private_server: Callable[[Kind], Server]) -> Iterator[Server]:
+    """A server of the same kind to be filled, stopped or changed; afterwards it is as before."""
+    lab = private_server(server.kind)
+    yield lab
+    lab.sql(f"SET GLOBAL max_connections={ROOM}", "SET GLOBAL read_only=0")
+
+
+def ids(server: Server) -> set[int]:
+    """Return the ids of the sessions that the server has."""
+    return {row[0] for row in server.sql("SELECT ID FROM information_schema.PROCESSLIST")}
+
+
+def rows(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
+    """Return what a statement finds."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
+def run(connection: Connection, *statements: str) -> None:
+    """Run statements, each with a cursor of its own."""
+    for statement in statements:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def names(events: list[Event]) -> list[str]:
+    """Return the events' names but for those of every connect."""
+    return [event.name for event in events if event.name not in {"connect", "look"}]
