@@ -21,7 +21,7 @@ from slsmysql.cursors import Cursor
 from slsmysql.events import Teller
 from slsmysql.manager import Manager, environment
 from slsmysql.results import MySQLResult
-from slsmysql.session import AUTOCOMMIT, IN_TRANSACTION, OTHER, Effect
+from slsmysql.session import AUTOCOMMIT, IN_TRANSACTION, OTHER, STATE_CHANGED, Effect
 from slsmysql.state import State
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ class Lifecycle:
         self._result: MySQLResult | None = None
         self._affected_rows = 0
         self._effect: Effect | None = None
+        #: What the last statement sent does.
+        self._running = OTHER
         self._decoder_cache: dict[tuple[Any, ...], Any] = {}
 
     def _fresh(self) -> None:
@@ -310,9 +312,12 @@ class Lifecycle:
         overdue = idle > self.settings.reopen_after or (
             self._lease is not None and idle > self._lease
         )
-        if overdue and self._state.replaceable() and not self._streaming():
+        if overdue and self._state.replaceable():
             reason = f"idle for {idle:.1f} s"
             handle.quit()
+        elif self._unread():
+            # A ping would get the rest of the result for an answer; reading that away tells.
+            return handle
         elif handle.ping():
             self._touch()
             return handle
@@ -328,9 +333,10 @@ class Lifecycle:
             )
         return self._reopen(reason)
 
-    def _streaming(self) -> bool:
+    def _unread(self) -> bool:
+        """Whether the server has sent, or will, what nobody has read yet."""
         result = self._result
-        return result is not None and result.unbuffered_active
+        return result is not None and bool(result.unbuffered_active or result.has_next)
 
     def _reopen(self, reason: str) -> Handle:
         """Replace a handle with which nothing is lost by a new one."""
@@ -356,6 +362,7 @@ class Lifecycle:
     def _reads_lost(self, reason: str) -> err.Error:
         self._state.lost()
         self._broken = "lost: a transaction of reads"
+        self._invocation = os.environ.get(_INVOCATION, "")
         return err.OperationalError(
             CR.CR_SERVER_GONE_ERROR,
             f"MySQL server has gone away ({reason}; the statement was not sent;"
@@ -423,6 +430,7 @@ class Lifecycle:
             if effect.asks:
                 self._state.asks = True
             self._state.worked = True
+            self._running = effect
             self._busy = True
             try:
                 has_rows = handle.query(sql)
@@ -442,7 +450,11 @@ class Lifecycle:
     def _after(self, handle: Handle, effect: Effect) -> None:
         """Note what a statement that ran has done to the session."""
         result = self._result
-        self._state.ran(effect, handle.status, result.insert_id if result is not None else None)
+        status = handle.status
+        if result is not None and result.unbuffered_active:
+            # The server's word on this statement comes at the end of its rows.
+            status = self._state.status & ~STATE_CHANGED
+        self._state.ran(effect, status, result.insert_id if result is not None else None)
         if effect.replay and "wait_timeout" in self._state.replay:
             self._lease = None
         self._last = self._monotonic()
@@ -526,8 +538,8 @@ class Lifecycle:
             try:
                 self._read(handle, handle.next(), unbuffered)
             except BaseException as error:
-                self._failed(error, handle, None, OTHER, unbuffered)
-            self._after(handle, OTHER)
+                self._failed(error, handle, None, self._running, unbuffered)
+            self._after(handle, self._running)
             return self._affected_rows
 
     def _drain(self, result: MySQLResult) -> None:
@@ -556,7 +568,7 @@ class Lifecycle:
                 raise
             except BaseException as error:
                 result.unbuffered_active = False
-                self._failed(error, handle, None, OTHER, unbuffered=True)
+                self._failed(error, handle, None, self._running, unbuffered=True)
             return None
 
     def _end_stream(self, result: MySQLResult, handle: Handle) -> None:
@@ -566,7 +578,7 @@ class Lifecycle:
         result.rows = None
         result.warning_count = handle.warning_count
         result.has_next = handle.more
-        self._state.status = handle.status
+        self._state.ran(self._running, handle.status, None)
         self._touch()
 
     def _discard_stream(self, result: MySQLResult) -> None:
@@ -583,7 +595,7 @@ class Lifecycle:
                 result.unbuffered_active = False
                 if isinstance(error, err.OperationalError) and error.args[0] in _TIMED_OUT:
                     return
-                self._failed(error, handle, None, OTHER, unbuffered=True)
+                self._failed(error, handle, None, self._running, unbuffered=True)
 
     # -- after a failure -----------------------------------------------------------------------
 
@@ -648,6 +660,9 @@ class Lifecycle:
             raise err.OperationalError(
                 errno, message if "nothing" in what else f"{message} ({what})"
             )
+        if effect.begins and not effect.ends and not in_transaction:
+            what = self._lose("lost at the beginning of a transaction")
+            raise err.OperationalError(errno, f"{message} (nothing was begun; {what})")
         if effect.rolls_back and not self._state.pins:
             # The loss has done what was asked for.
             self._forget_session()
@@ -781,7 +796,7 @@ class Lifecycle:
                 # Dormant, or no statement has been sent since the last end of a transaction:
                 # there is nothing that could be open.
                 return
-            nothing_open = not self._state.dirty and not self._state.pins and not self._streaming()
+            nothing_open = not self._state.dirty and not self._state.pins and not self._unread()
             rolled_back_anyway = effect.rolls_back and not self._state.pins
             try:
                 self._run(sql, effect)
@@ -790,10 +805,11 @@ class Lifecycle:
             except err.Error:
                 if self._handle is not None or self._closed:
                     raise
+                # The end of the unit of work: it is told now that it failed, if it did.
+                self._broken = None
+                # Lost with nothing to commit, or rolled back by the loss itself: it did not.
                 if not (nothing_open or rolled_back_anyway):
                     raise
-                # Lost with nothing to commit, or rolled back by the loss itself.
-                self._broken = None
             self._result = None
             self._state.worked = bool(self._state.status & IN_TRANSACTION)
         self._boundary(sql_allowed=True)

@@ -346,9 +346,11 @@ class PureHandle:
     def _command(self, code: int, argument: bytes = b"") -> bytes:
         """Send a command, return the first packet of its answer (not an error)."""
         self._buffer, self._pos = b"", 0
-        self.maybe_read = True
+        # As long as the system has not taken all of it, the server cannot have read it.
+        self.maybe_read = False
         try:
             self._send(bytes((code,)) + argument)
+            self.maybe_read = True
             packet = self._packet()
         except err.Error:
             raise
