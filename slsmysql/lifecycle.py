@@ -472,7 +472,7 @@ class Lifecycle:
             self._result = result
             return
         raw = handle.raw_fields()
-        result = MySQLResult(raw)
+        result = MySQLResult(raw, self.encoding)
         types = tuple([(field[8], field[6]) for field in raw])
         decoders = self._decoder_cache.get(types, _MISSING)
         if decoders is _MISSING:

@@ -15,6 +15,7 @@ class MySQLResult:
 
     __slots__ = (
         "_description",
+        "_encoding",
         "_fields",
         "_raw_fields",
         "affected_rows",
@@ -31,9 +32,10 @@ class MySQLResult:
 
     rows: Any
 
-    def __init__(self, raw_fields: list[tuple[Any, ...]] | None) -> None:
-        """Make a result with these columns, or none."""
+    def __init__(self, raw_fields: list[tuple[Any, ...]] | None, encoding: str = "utf8") -> None:
+        """Make a result with these columns, or none; ``encoding`` is that of their names."""
         self._raw_fields = raw_fields
+        self._encoding = encoding
         self._fields: list[Field] | None = None
         self._description: Any = None
         self.affected_rows = 0
@@ -51,7 +53,7 @@ class MySQLResult:
     def fields(self) -> list[Field]:
         """The columns."""
         if self._fields is None:
-            self._fields = [Field(*raw) for raw in self._raw_fields or ()]
+            self._fields = [Field.of(raw, self._encoding) for raw in self._raw_fields or ()]
         return self._fields
 
     @property

@@ -53,8 +53,8 @@ class Field(NamedTuple):
     ``length`` is the declared length in bytes; the C extension does not have it (None).
     """
 
-    catalog: str
-    db: str
+    catalog: bytes
+    db: bytes
     table_name: str
     org_table: str
     name: str
@@ -65,6 +65,14 @@ class Field(NamedTuple):
     flags: int
     scale: int
     length: int | None = None
+
+    @classmethod
+    def of(cls, raw: tuple[Any, ...], encoding: str) -> Field:
+        """Return the field for what ``Handle.raw_fields`` gave, its names decoded."""
+        catalog, db, *names = raw[:6]
+        # The C extension has str for an empty name, bytes for any other.
+        texts = [name.decode(encoding, "replace") if name else "" for name in names]
+        return cls(catalog or b"", db or b"", *texts, *raw[6:])
 
     def description(self) -> tuple[str, int, None, int | None, int | None, int, bool]:
         """Return PEP 249's seven items, as PyMySQL fills them."""
@@ -129,7 +137,10 @@ class Handle(Protocol):
         """The server's status word as last heard, without a round trip."""
 
     def raw_fields(self) -> list[tuple[Any, ...]]:
-        """The columns of the result set at hand, each a tuple in ``Field``'s order."""
+        """The columns of the result set at hand, each a tuple in ``Field``'s order.
+
+        Names are as the server sent them: bytes in the connection's character set.
+        """
 
     def rows(self, *, native: bool) -> Iterator[Row]:
         """Iterate over the rows that are left: bytes or None; Python values if ``native``."""
@@ -175,13 +186,7 @@ def unreachable(host: str, detail: object) -> err.Error:
 
 
 def server_error(errno: int, message: str, sqlstate: str | None) -> err.Error:
-    """Return PyMySQL's exception for an error packet.
-
-    libmysql does not cut the SQLSTATE off a packet that refuses the connection before the
-    hand-shake ('#08004Too many connections').
-    """
-    if message.startswith("#") and len(message) > 5:  # noqa: PLR2004 - '#' and five characters
-        sqlstate, message = message[1:6], message[6:]
+    """Return PyMySQL's exception for an error packet."""
     return err.exception_for(errno, message, sqlstate)
 
 
@@ -190,14 +195,15 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, err.Error) and bool(error.args) and error.args[0] in LOST
 
 
+#: What libmysql says to a server that asks for a file nobody has allowed it.
+LOCAL_INFILE_REFUSED = "LOAD DATA LOCAL INFILE file request rejected due to restrictions on access."
+
+
 def local_infile_refused() -> err.Error:
     """Return the error for a server that asks for a file nobody has allowed it."""
-    return err.OperationalError(
-        CR.CR_LOAD_DATA_LOCAL_INFILE_REJECTED,
-        "LOAD DATA LOCAL INFILE file request rejected due to restrictions on access.",
-    )
+    return err.OperationalError(CR.CR_LOAD_DATA_LOCAL_INFILE_REJECTED, LOCAL_INFILE_REFUSED)
 
 
-def file_not_found(filename: object, detail: object) -> err.Error:
+def file_not_found(filename: bytes, detail: OSError) -> err.Error:
     """Return PyMySQL's error for a file of LOAD DATA LOCAL that cannot be read."""
-    return err.OperationalError(ER.FILE_NOT_FOUND, f"Can't open file '{filename}': {detail}")
+    return err.OperationalError(ER.FILE_NOT_FOUND, f"Can't open file '{filename!r}': {detail}")

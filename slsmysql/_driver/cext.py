@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import ssl  # noqa: F401 - must be loaded before the extension brings an OpenSSL of its own
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,6 +18,7 @@ import _mysql_connector
 from slsmysql import err
 from slsmysql._driver.base import (
     CANNOT_REACH,
+    LOCAL_INFILE_REFUSED,
     LOST,
     LOST_MESSAGE,
     LOST_UNREAD,
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 _DriverError = _mysql_connector.MySQLInterfaceError
 _PLUGINS = os.path.join(os.path.dirname(_mysql_connector.__file__), "mysql", "vendor", "plugin")
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
+#: What libmysql says of a file of LOAD DATA LOCAL that it cannot open or read.
+_FILE = re.compile(r".*?'(.*)'.* \(OS errno (\d+) - .*\)", re.DOTALL)
 #: What libmysql decides by itself and must not be told twice.
 _OWN_FLAGS = CLIENT.SSL | CLIENT.CONNECT_WITH_DB | CLIENT.COMPRESS
 
@@ -121,7 +125,8 @@ class CHandle:
             # not know (MariaDB's utf8mb3 and others) would be refused.
             charset_name="utf8mb4",
             connection_timeout=max(1, math.ceil(timeout)),
-            use_unicode=True,
+            # Columns' names as bytes: they are in the connection's own character set.
+            use_unicode=False,
             plugin_dir=_PLUGINS,
         )
         arguments: dict[str, Any] = {
@@ -152,6 +157,10 @@ class CHandle:
             raise self._connect_error(error, options) from None
         except UnicodeError as error:
             raise err.ProgrammingError(f"user, password or database: {error}") from None
+        except RuntimeError:
+            raise err.OperationalError(
+                CR.CR_UNKNOWN_ERROR, "the server refuses with a text that is not UTF-8"
+            ) from None
         self.alive = True
         self.secure = local or m.get_ssl_cipher() is not None
         if tls.mode == "required" and not self.secure:
@@ -172,17 +181,23 @@ class CHandle:
     def _connect_error(error: Any, options: Options) -> err.Error:
         errno = getattr(error, "errno", None)
         message = str(getattr(error, "msg", error))
+        sqlstate = getattr(error, "sqlstate", None)
         if errno is None:
             return err.OperationalError(CR.CR_UNKNOWN_ERROR, message)
+        if message.startswith("#") and len(message) > 5:  # noqa: PLR2004 - '#' and a SQLSTATE
+            # libmysql leaves it in a packet that refuses before the hand-shake: '#08004Too many'.
+            sqlstate, message = message[1:6], message[6:]
         if errno in CANNOT_REACH:
             return unreachable("localhost" if options.unix_socket else options.host, message)
         if errno == CR.CR_SSL_CONNECTION_ERROR and "doesn't support" not in message:
             return unreachable(options.host, message)
-        return server_error(errno, message, error.sqlstate)
+        return server_error(errno, message, sqlstate)
 
     def _fail(self, error: BaseException) -> NoReturn:
         """Raise what ``error`` means and note whether the session outlives it."""
         if not isinstance(error, _DriverError):
+            if type(error) is RuntimeError:
+                raise self._last_error() from None
             self.alive = False
             raise error
         errno = getattr(error, "errno", None)
@@ -199,11 +214,37 @@ class CHandle:
             self._m.free_result()
         except _DriverError:
             self.alive = False
-        if errno == CR.CR_LOAD_DATA_LOCAL_INFILE_REJECTED:
+        if message == LOCAL_INFILE_REFUSED:
             raise local_infile_refused() from None
-        if self._local_infile and errno < 1000:  # noqa: PLR2004 - an errno of the system's
-            raise file_not_found("", message) from None
+        file = _FILE.fullmatch(message) if self._local_infile else None
+        if file is not None:
+            name = os.fsencode(file[1])
+            raise file_not_found(name, OSError(int(file[2]), os.strerror(int(file[2])), name))
         raise server_error(errno, message, error.sqlstate) from None
+
+    def _last_error(self) -> err.Error:
+        """Return the error of the last statement, by asking the server for it.
+
+        The extension fails to make an exception of a text that is not UTF-8: what a connection of
+        another character set gets when the text quotes a value or a name.
+        """
+        m = self._m
+        try:
+            m.free_result()
+            m.query(b"SHOW ERRORS", raw=True, buffered=False, raw_as_string=False)
+            rows = list(iter(m.fetch_row, None))
+            m.free_result()
+        except BaseException as error:
+            self.alive = False
+            if not isinstance(error, (_DriverError, RuntimeError)):
+                raise
+            rows = []
+        if not rows:
+            return err.OperationalError(
+                CR.CR_UNKNOWN_ERROR, "the server's error has a text that is not UTF-8"
+            )
+        _, errno, message = rows[-1]
+        return server_error(int(errno), message.decode("utf-8", "replace"), None)
 
     def query(self, sql: bytes) -> bool:
         """See ``Handle.query``."""

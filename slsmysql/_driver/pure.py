@@ -600,7 +600,7 @@ def _column(packet: bytes) -> tuple[Any, ...]:
     pos = 0
     for _ in range(6):
         size, pos = _lenenc(packet, pos)
-        names.append(packet[pos : pos + size].decode("utf-8", "replace"))
+        names.append(packet[pos : pos + size])
         pos += size
     charsetnr, length, type_code, flags, scale = struct.unpack_from("<HIBHB", packet, pos + 1)
     return (*names, charsetnr, 0, type_code, flags, scale, length)
