@@ -30,7 +30,8 @@ def table(results: Sequence[Result]) -> Table:
     """Set the results side by side: a column for each contender."""
     summaries = [Summary.of(result) for result in results]
     grid = Table(
-        caption="Latency: arrival to result, with queueing and cold start, of what was done.",
+        caption="Latency is from arrival to result, with queueing and cold start, of what was done:"
+        " what failed, mostly at a cold start, is left out.",
         caption_justify="left",
     )
     grid.add_column("")
