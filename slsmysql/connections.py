@@ -15,11 +15,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from slsmysql import _driver, converters, err, manager
-from slsmysql.charset import charset_by_id, charset_by_name
+from slsmysql.charset import charset_by_id
 from slsmysql.constants import CR
 from slsmysql.lifecycle import Lifecycle
 from slsmysql.manager import environment
-from slsmysql.options import Secret, build_options, conceal, parse_url
+from slsmysql.options import Secret, build_options, codec_of, conceal, parse_url
 from slsmysql.results import MySQLResult
 from slsmysql.session import (
     AUTOCOMMIT,
@@ -459,15 +459,16 @@ class Connection(Lifecycle):
                 raise err.OperationalError(CR.CR_SERVER_LOST, f"{_driver.LOST_MESSAGE} ({what})")
 
     def set_character_set(self, charset: str, collation: str | None = None) -> None:
-        """Change the character set (``SET NAMES``) and the codec with it."""
-        found = charset_by_name(charset)
-        if found is None:
-            raise err.ProgrammingError(f"unknown character set {charset!r}")
+        """Change the character set (``SET NAMES``) and the codec with it.
+
+        :raises err.ProgrammingError: an unknown one, or one that Python has no codec for.
+        """
+        encoding = codec_of(charset)
         sql = f"SET NAMES {charset}" + (f" COLLATE {collation}" if collation else "")
         self._run(sql.encode(), effect_of(sql))
         self._result = None
         self.charset, self.collation = charset, collation
-        self.encoding = found.encoding
+        self.encoding = encoding
         self._decoder_cache = {}
 
     def set_charset(self, charset: str) -> None:

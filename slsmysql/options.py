@@ -326,7 +326,7 @@ def build_options(
         kw.update(_from_option_file(kw))
 
     charset = _string(kw, "charset") or _DEFAULT_CHARSET
-    encoding = _encoding(charset)
+    encoding = codec_of(charset)
     database = _name(kw, "database", encoding)
     local_infile = _flag(kw, "local_infile")
     tls = _tls(kw, stacklevel + 1)
@@ -484,7 +484,11 @@ def _password(value: object) -> Secret:
     return secret if secret.is_callable else Secret(secret.get())
 
 
-def _encoding(charset: str) -> str:
+def codec_of(charset: str) -> str:
+    """Return Python's codec for a character set of MySQL's.
+
+    :raise ProgrammingError: for an unknown one, and for one that Python has no codec for.
+    """
     known = charset_by_name(charset)
     if known is None:
         raise err.ProgrammingError(f"unknown charset {charset!r}")
