@@ -423,12 +423,17 @@ def start(
         setup = run.home / "setup.sql"
         setup.write_text(SETUP.format(connection_admin=connection_admin))
         port = _free_port()
+        # A starting MariaDB clears the temporary tables of its tmpdir, whosever they are, and the
+        # server that they belong to crashes.
+        temporary = run.home / "tmp"
+        temporary.mkdir()
         run.command = (
             *program.command,
             *program.arguments(run.datadir),
             *OPTIONS,
             f"--init-file={setup}",
             f"--socket={run.socket}",
+            f"--tmpdir={temporary}",
             f"--port={port}",
             f"--max-connections={max_connections}",
             *_tls_options(kind, run.home, tls),
