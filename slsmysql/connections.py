@@ -153,7 +153,8 @@ class Connection(Lifecycle):
             sql = b"" + sql[: len(sql)]
             if effect is None:
                 effect = effect_of(sql.decode("latin1"))
-        return self._run(sql, effect, unbuffered=unbuffered)
+        self._affected_rows = count = self._run(sql, effect, unbuffered=unbuffered)
+        return count
 
     # -- transactions --------------------------------------------------------------------------
 

@@ -443,7 +443,9 @@ class Lifecycle:
             handle = self._handle
             assert handle is not None
             self._after(handle, effect)
-            return self._affected_rows
+            result = self._result
+            assert result is not None
+            return result.affected_rows
         finally:
             lock.release()
 
@@ -464,7 +466,7 @@ class Lifecycle:
         """Read a result that ``handle`` has the head of into ``_result``."""
         if not has_rows:
             result = MySQLResult(None)
-            self._affected_rows = result.affected_rows = handle.affected_rows
+            result.affected_rows = handle.affected_rows
             result.insert_id = handle.insert_id
             result.warning_count = handle.warning_count
             result.message = handle.message
@@ -481,7 +483,7 @@ class Lifecycle:
             result.decoders = decoders
             result.connection = self
             result.unbuffered_active = True
-            self._affected_rows = result.affected_rows = _UNKNOWN_COUNT
+            result.affected_rows = _UNKNOWN_COUNT
             if decoders is None:
                 result.decoders = self._column_decoders(raw)
             self._result = result
@@ -492,7 +494,7 @@ class Lifecycle:
             rows = self._decoded(handle.rows(native=False), decoders or self._column_decoders(raw))
         handle.end_rows()
         result.rows = tuple(rows)
-        self._affected_rows = result.affected_rows = len(rows)
+        result.affected_rows = len(rows)
         result.warning_count = handle.warning_count
         result.has_next = handle.more
         self._result = result
@@ -540,6 +542,9 @@ class Lifecycle:
             except BaseException as error:
                 self._failed(error, handle, None, self._running, unbuffered)
             self._after(handle, self._running)
+            result = self._result
+            assert result is not None
+            self._affected_rows = result.affected_rows
             return self._affected_rows
 
     def _drain(self, result: MySQLResult) -> None:
