@@ -11,11 +11,10 @@ from __future__ import annotations
 import os
 import warnings
 from _thread import RLock
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from slsmysql import _driver, converters, err, manager
-from slsmysql._driver import Field, Handle
+from slsmysql._driver import Field, Handle, Row
 from slsmysql.constants import CLIENT, CR, FIELD_TYPE
 from slsmysql.cursors import Cursor
 from slsmysql.events import Teller
@@ -250,22 +249,19 @@ class Lifecycle:
     def _simple(self, handle: Handle, sql: str) -> Sequence[tuple[Any, ...]]:
         """Run a statement of our own on ``handle``; return its rows, undecoded but for text."""
         more = handle.query(self._encode(sql))
-        rows: list[tuple[Any, ...]] = []
+        rows: Sequence[Row] = []
         while True:
             if more:
-                handle.raw_fields()
-                rows = [
-                    tuple([None if value is None else value.decode() for value in row])
-                    for row in handle.rows(native=False)
-                ]
-                handle.end_rows()
+                rows = _rows(handle, [bytes.decode] * len(handle.raw_fields()))
             if not handle.more:
                 return rows
             more = handle.next()
 
     def _adopt(self, handle: Handle, lease: int | None) -> None:
         self._handle = handle
+        self._decoder_cache = {}  # another handle may be of the other back end
         self._lease = lease
+        self._read_only = False
         self._state.status = handle.status
         self.host_info = handle.host_info
         self.server_version = handle.server_version
@@ -401,7 +397,7 @@ class Lifecycle:
             self._broken = None
             return
         what = self._broken
-        if effect.ends or effect.begins or effect.commits:
+        if effect.ends or effect.begins:
             # Told at the end of the unit of work that it failed: the next one may begin.
             self._broken = None
         raise err.InterfaceError(0, f"the session was lost ({what}); call rollback() to go on")
@@ -478,7 +474,7 @@ class Lifecycle:
         types = tuple([(field[8], field[6]) for field in raw])
         decoders = self._decoder_cache.get(types, _MISSING)
         if decoders is _MISSING:
-            decoders = self._make_decoders(raw, types)
+            decoders = self._make_decoders(handle, raw, types)
         if unbuffered:
             result.decoders = decoders
             result.connection = self
@@ -488,39 +484,23 @@ class Lifecycle:
                 result.decoders = self._column_decoders(raw)
             self._result = result
             return
-        if decoders is None and handle.backend == "c":
-            rows = list(handle.rows(native=True))
-        else:
-            rows = self._decoded(handle.rows(native=False), decoders or self._column_decoders(raw))
-        handle.end_rows()
+        rows = _rows(handle, decoders)
         result.rows = tuple(rows)
         result.affected_rows = len(rows)
         result.warning_count = handle.warning_count
         result.has_next = handle.more
         self._result = result
 
-    def _decoded(self, source: Any, decoders: Any) -> list[tuple[Any, ...]]:
-        """Decode batch by batch; after a decoder's error the stream is still read to its end."""
-        decode_rows = converters.decode_rows
-        batch = list(islice(source, _BATCH))
-        rows: list[tuple[Any, ...]] = []
-        try:
-            rows = decode_rows(batch, decoders)
-            while len(batch) == _BATCH:
-                batch = list(islice(source, _BATCH))
-                rows += decode_rows(batch, decoders)
-        except err.Error:
-            raise
-        except Exception:
-            for _ in source:
-                pass
-            raise
-        return rows
-
-    def _make_decoders(self, raw: list[tuple[Any, ...]], types: tuple[Any, ...]) -> Any:
+    def _make_decoders(
+        self, handle: Handle, raw: list[tuple[Any, ...]], types: tuple[Any, ...]
+    ) -> Any:
         """Return the columns' decoders; None where the C extension may convert all of them."""
         decoders: Any = None
-        if self._own_decoders or any(kind not in _NATIVE for kind, _ in types):
+        if (
+            handle.backend != "c"
+            or self._own_decoders
+            or any(kind not in _NATIVE for kind, _ in types)
+        ):
             decoders = self._column_decoders(raw)
         self._decoder_cache[types] = decoders
         return decoders
@@ -616,12 +596,14 @@ class Lifecycle:
 
         :param sql: None when the failure came behind the head of the first result.
         """
-        if handle.alive:
+        # An interrupt between two calls of the handle leaves the stream out of step, too.
+        if handle.alive and isinstance(error, Exception):
             if isinstance(error, err.Error):
                 self._touch()
                 self._state.status = handle.status
                 if sql is not None:
                     self._refused(error, sql, effect, unbuffered)
+                    return
             raise error
         self._handle = None
         handle.abandon()
@@ -697,9 +679,11 @@ class Lifecycle:
     ) -> None:
         """After an error packet: run the statement again where that is safe and asked for."""
         errno = error.args[0] if error.args else None
+        read_only = errno in _driver.READ_ONLY and self.settings.manage_conns
         if self._state.status & IN_TRANSACTION or not self._state.replaceable():
+            self._read_only = read_only
             raise error
-        if errno in _driver.READ_ONLY and self.settings.manage_conns:
+        if read_only:
             # A failover: the server at this address may not write any more.
             handle = self._handle
             self._handle = None
@@ -753,6 +737,10 @@ class Lifecycle:
 
     # -- the boundary --------------------------------------------------------------------------
 
+    def _at_rest(self) -> bool:
+        """Whether the session could be given back without anybody's noticing."""
+        return self._state.replaceable() and not self._state.status & IN_TRANSACTION
+
     def _cursor_closed(self) -> None:
         if self._handle is not None and self._manager.due():
             result = self._result
@@ -782,8 +770,9 @@ class Lifecycle:
                 or (result is not None and (result.unbuffered_active or result.has_next))
             ):
                 return
-            at_rest = not self._state.status & IN_TRANSACTION
-            if not self._manager.look(_Seen(self, handle), sql=sql_allowed, may_give_up=at_rest):
+            if not self._manager.look(
+                _Seen(self, handle), sql=sql_allowed, may_give_up=self._at_rest()
+            ):
                 return
             self._handle = None
             self._state.status = 0
@@ -817,6 +806,10 @@ class Lifecycle:
                     raise
             self._result = None
             self._state.worked = bool(self._state.status & IN_TRANSACTION)
+            if self._read_only and self._handle is not None and self._at_rest():
+                # The next transaction finds the server that may write.
+                self._handle.quit()
+                self._handle = None
         self._boundary(sql_allowed=True)
 
     def _detach(self) -> Handle | None:
@@ -836,9 +829,7 @@ class Lifecycle:
         try:
             while handle.more:
                 if handle.next():
-                    for _ in handle.rows(native=False):
-                        pass
-                    handle.end_rows()
+                    _rows(handle, None)
             if handle.status & IN_TRANSACTION:
                 self._simple(handle, "ROLLBACK")
             if self._manager.due():
@@ -867,6 +858,28 @@ class Lifecycle:
         self._teller.count("parked")
         self._teller.tell("park", connection_id=handle.thread_id)
         return True
+
+
+def _rows(handle: Handle, decoders: Any) -> list[Row]:
+    """Return the rows of the result at hand as Python's values, and read it to its end.
+
+    :param decoders: of the columns; None to let the C extension convert.
+    """
+    native = decoders is None
+    rows: list[Row] = []
+    while True:
+        batch = handle.batch(_BATCH, native=native)
+        try:
+            rows += batch if native else converters.decode_rows(batch, decoders)
+        except Exception:
+            # A decoder's own: the session goes on, behind the rows that nobody will see.
+            while len(batch) == _BATCH:
+                batch = handle.batch(_BATCH, native=False)
+            handle.end_rows()
+            raise
+        if len(batch) < _BATCH:
+            handle.end_rows()
+            return rows
 
 
 class _Seen:

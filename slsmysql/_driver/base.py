@@ -8,13 +8,10 @@ server, ``alive`` is False and the handle is only good for ``abandon()``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from slsmysql import err
 from slsmysql.constants import CR, ER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Row = tuple[Any, ...]
 
@@ -142,8 +139,11 @@ class Handle(Protocol):
         Names are as the server sent them: bytes in the connection's character set.
         """
 
-    def rows(self, *, native: bool) -> Iterator[Row]:
-        """Iterate over the rows that are left: bytes or None; Python values if ``native``."""
+    def batch(self, size: int, *, native: bool) -> list[Row]:
+        """Return the next rows: ``size`` of them, or fewer at the end, and then no more.
+
+        Their values are bytes or None; Python's own if ``native``, which the C back end can do.
+        """
 
     def row(self) -> tuple[bytes | None, ...] | None:
         """Return the next row, or None at the end."""

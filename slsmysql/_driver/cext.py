@@ -11,6 +11,7 @@ import math
 import os
 import re
 import ssl  # noqa: F401 - must be loaded before the extension brings an OpenSSL of its own
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import _mysql_connector
@@ -33,8 +34,6 @@ from slsmysql.charset import charset_by_name
 from slsmysql.constants import CLIENT, CR, SERVER_STATUS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from slsmysql.options import Options
 
 _DriverError = _mysql_connector.MySQLInterfaceError
@@ -292,15 +291,13 @@ class CHandle:
         fields: list[tuple[Any, ...]] = self._m.fetch_fields()
         return fields
 
-    def rows(self, *, native: bool) -> Iterator[Row]:
-        """See ``Handle.rows``; ``native`` lets the extension convert."""
+    def batch(self, size: int, *, native: bool) -> list[Row]:
+        """See ``Handle.batch``; ``native`` lets the extension convert."""
         m = self._m
         if native:
             m.raw(False)
         try:
-            yield from iter(m.fetch_row, None)
-        except GeneratorExit:
-            raise
+            return list(islice(iter(m.fetch_row, None), size))
         except BaseException as error:
             self._fail(error)
 

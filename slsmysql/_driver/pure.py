@@ -37,8 +37,6 @@ from slsmysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
 from slsmysql.options import ssl_context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from slsmysql.options import Options
 
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
@@ -479,21 +477,22 @@ class PureHandle:
             self._raise_packet(packet)
         return _row(packet, 0, len(packet))
 
-    def rows(self, *, native: bool) -> Iterator[Row]:
-        """See ``Handle.rows``; ``native`` is for a back end that can convert."""
+    def batch(self, size: int, *, native: bool) -> list[Row]:
+        """See ``Handle.batch``; ``native`` is for a back end that can convert."""
+        rows: list[Row] = []
         # One loop over whole buffers: a call for each packet would cost more than its columns.
         try:
-            while True:
+            while len(rows) < size:
                 buffer, pos = self._buffer, self._pos
                 have = len(buffer)
-                while have - pos > 4:  # noqa: PLR2004 - a packet's header
-                    size = int.from_bytes(buffer[pos : pos + 3], "little")
+                while have - pos > 4 and len(rows) < size:  # noqa: PLR2004 - a packet's header
+                    length = int.from_bytes(buffer[pos : pos + 3], "little")
                     start = pos + 4
-                    end = start + size
-                    if end > have or size == _MAX_PACKET:
+                    end = start + length
+                    if end > have or length == _MAX_PACKET:
                         break
                     first = buffer[start]
-                    if first >= _EOF and (first == _ERR or size < _EOF_BELOW):
+                    if first >= _EOF and (first == _ERR or length < _EOF_BELOW):
                         self._sequence = buffer[pos + 3]
                         self._pos = end
                         packet = buffer[start:end]
@@ -501,21 +500,21 @@ class PureHandle:
                             self._pending = False
                             self._raise_packet(packet)
                         self._end_of_rows(packet)
-                        return
-                    yield _row(buffer, start, end)
+                        return rows
+                    rows.append(_row(buffer, start, end))
                     pos = end
                 self._pos = pos
-                row = self.row()
-                if row is None:
-                    return
-                yield row
-        except GeneratorExit:
-            raise
+                if len(rows) < size:
+                    row = self.row()
+                    if row is None:
+                        break
+                    rows.append(row)
         except err.Error:
             raise
         except BaseException:
             self.alive = False
             raise
+        return rows
 
     def end_rows(self) -> None:
         """See ``Handle.end_rows``: the end's packet has told all."""
