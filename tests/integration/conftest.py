@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -92,12 +93,12 @@ def events() -> list[Event]:
 
 
 @pytest.fixture
-def through(proxy: Proxy, connect: Connect, events: list[Event]) -> Connect:
-    """`connect` by way of the proxy; it looks at no server's load unless told to."""
+def through(proxy: Proxy, connect: Connect, home: str, events: list[Event]) -> Connect:
+    """`connect` by way of the proxy, to ``home``; it looks at no load unless told to."""
 
     def through(*, looks: bool = False, **overrides: Any) -> Connection:
-        given = {"host": proxy.host, "port": proxy.port, "on_event": events.append, **overrides}
-        connection = connect(**given)
+        where = {"host": proxy.host, "port": proxy.port, "database": home}
+        connection = connect(**{**where, "on_event": events.append, **overrides})
         if not looks:
             connection._server.next_look = float("inf")
         return connection
@@ -105,15 +106,37 @@ def through(proxy: Proxy, connect: Connect, events: list[Event]) -> Connect:
     return through
 
 
+@pytest.fixture(scope="session")
+def homes(shared_server: Callable[[Kind], Server]) -> Iterator[Callable[[Server], str]]:
+    """A function that gives the database which all these tests share, on each server."""
+    name = f"test_{secrets.token_hex(6)}"
+    made: list[Server] = []
+
+    def home(server: Server) -> str:
+        if server not in made:
+            server.sql(
+                f"CREATE DATABASE {name} CHARACTER SET utf8mb4",
+                f"CREATE TABLE {name}.t (n INT PRIMARY KEY) ENGINE=InnoDB",
+            )
+            made.append(server)
+        return name
+
+    yield home
+    for server in made:
+        server.sql(f"DROP DATABASE {name}")
+
+
 @pytest.fixture
-def table(server: Server, database: str) -> Callable[[], list[Any]]:
-    """A table ``t (n INT PRIMARY KEY)``, and a function that tells the numbers in it."""
-    server.sql(f"CREATE TABLE {database}.t (n INT PRIMARY KEY) ENGINE=InnoDB")
+def home(server: Server, homes: Callable[[Server], str]) -> str:
+    """The name of the database of these tests, with a table ``t (n INT PRIMARY KEY)``."""
+    return homes(server)
 
-    def numbers() -> list[Any]:
-        return [n for (n,) in server.sql(f"SELECT n FROM {database}.t ORDER BY n")]
 
-    return numbers
+@pytest.fixture
+def table(server: Server, home: str) -> Callable[[], list[Any]]:
+    """A function that tells the numbers in the table ``t``, which is empty to begin with."""
+    server.sql(f"DELETE FROM {home}.t")
+    return lambda: [n for (n,) in server.sql(f"SELECT n FROM {home}.t ORDER BY n")]
 
 
 @pytest.fixture(scope="session")

@@ -203,7 +203,7 @@ def test_results_left_unread_survive_the_stale_check(
 ) -> None:
     """With further results of a procedure unread the next statement gets its own rows."""
     server.sql(f"CREATE PROCEDURE {database}.p() BEGIN SELECT 1; SELECT 2; END")
-    connection = through(autocommit=True)
+    connection = through(autocommit=True, database=database)
     cursor = connection.cursor()
     cursor.callproc("p")
     clock.advance(2)
