@@ -136,7 +136,8 @@ def _changes_rows_only(sql: str) -> bool:
 #: a control character or the end (MySQL manual, "Comments").
 _OPENING = re.compile(r"""['"`\#]|/\*|--(?=[\s\x00-\x1f\x7f]|\Z)""", re.ASCII | re.VERBOSE)
 #: A word is what the server takes for an identifier or a number (manual, "Schema Object Names").
-_TOKEN = re.compile(r"[\w$\x80-\U0010ffff]+|:=|@@|\S", re.ASCII)
+_WORD = re.compile(r"[\w$\x80-\U0010ffff]+", re.ASCII)
+_TOKEN = re.compile(rf"{_WORD.pattern}|:=|@@|\S", re.ASCII)
 
 #: Stands for a comment that the server executes, or not, by its version.
 _EXECUTED = "/*!"
@@ -391,10 +392,8 @@ def _harmless_call(words: Sequence[str], index: int) -> bool:
     before = words[index - 2] if index > 1 else ""
     if name in _KNOWN:
         return before != "."
-    return not (name[0].isalnum() or name[0] in _NAMES_BEGIN) or before in _NAMING
+    return not (_WORD.match(name) or name[0] in "`\"']") or before in _NAMING
 
-
-_NAMES_BEGIN = frozenset("_$`\"']")
 
 # What a read may call: the functions of the manuals of MySQL 9.7 and MariaDB 10.11 that change
 # nothing.  Any other name may be a stored function, which may do anything, and so may these when
@@ -728,9 +727,9 @@ def _set_statement(tokens: Sequence[str], words: Sequence[str]) -> Effect:
     The variables are as before when the statement is done.
     """
     inner = words.index("FOR") + 1 if "FOR" in words else len(words)
-    effect = _one(tokens[inner:], words[inner:])
-    if effect.replay or effect.database is not None or inner == len(words):
+    if words[inner : inner + 1] in ([], ["SET"], ["USE"]):
         return Effect(pins=_UNKNOWN, commits=True)
+    effect = _one(tokens[inner:], words[inner:])
     pins, asks = _marks(words[:inner])
     return Effect(
         commits=effect.commits or effect.ends,
@@ -814,7 +813,7 @@ def _name(token: str) -> str:
     quote = token[0]
     if quote in '`"':
         return token[1:-1] if len(token) > 2 and token[-1] == quote else ""  # noqa: PLR2004 - quotes
-    return token if _PLAIN.fullmatch(token) or not quote.isascii() else ""
+    return token if _WORD.fullmatch(token) else ""
 
 
 def _literal(tokens: Sequence[str]) -> str | None:
