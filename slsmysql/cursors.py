@@ -307,14 +307,13 @@ class Cursor:
         """
         connection = self._get_db()
         quoted = procname.replace("`", "``")
-        variables = [f"@`_{quoted}_{index}`" for index in range(len(args))]
         if args:
-            values = ",".join(
-                f"{name}={connection.escape(arg)}"
-                for name, arg in zip(variables, args, strict=True)
-            )
-            self._query(f"SET {values}")
+            values = [
+                f"@`_{quoted}_{index}`={connection.escape(arg)}" for index, arg in enumerate(args)
+            ]
+            self._query(f"SET {','.join(values)}")
             self.nextset()
+        variables = [f"@`_{quoted}_{index}`" for index in range(len(args))]
         call = f"CALL `{quoted}`({','.join(variables)})"
         self._query(call)
         self._executed = call

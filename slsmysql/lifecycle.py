@@ -9,6 +9,7 @@ is the manager's business, and what a session holds is kept in ``State``.
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from _thread import RLock
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -55,6 +56,7 @@ _UNKNOWN_VARIABLE = 1193
 _DEADLOCKS = frozenset({1205, 1213})
 _TIMED_OUT = frozenset({1969, 3024})
 _MISSING: Any = object()
+_PACKAGE = f"{__package__}."
 #: AWS Lambda sets it anew for each invocation (Lambda developer guide, "runtime environment
 #: variables"); elsewhere it is not there and never changes.
 _INVOCATION = "_X_AMZN_TRACE_ID"
@@ -530,7 +532,7 @@ class Lifecycle:
     def _drain(self, result: MySQLResult) -> None:
         """Read away what a statement has left unread."""
         if result.unbuffered_active:
-            warnings.warn("Previous unbuffered result was left incomplete", stacklevel=5)
+            _warn("Previous unbuffered result was left incomplete")
             result._finish_unbuffered_query()
         while self._result is not None and self._result.has_next:
             self.next_result()
@@ -880,6 +882,14 @@ def _rows(handle: Handle, decoders: Any) -> list[Row]:
         if len(batch) < _BATCH:
             handle.end_rows()
             return rows
+
+
+def _warn(text: str) -> None:
+    """Warn at the line outside of this package that led here, by whatever way."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)
 
 
 class _Seen:
