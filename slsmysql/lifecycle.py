@@ -886,7 +886,7 @@ def _rows(handle: Handle, decoders: Any) -> list[Row]:
 
 def _warn(text: str) -> None:
     """Warn at the line outside of this package that led here, by whatever way."""
-    level, frame = 1, sys._getframe(1)
+    level, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, stacklevel=level)

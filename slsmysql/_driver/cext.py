@@ -260,6 +260,8 @@ class CHandle:
     def next(self) -> bool:
         """See ``Handle.next``."""
         m = self._m
+        # Rows that were converted have left the switch on for the results behind them.
+        m.raw(True)
         try:
             m.next_result()
         except BaseException as error:
