@@ -96,7 +96,7 @@ TABLE = {
     "invocations": Row("connections manager events"),
     "__init__": Row(f"{PUBLIC} charset options session manager invocations"),
     "__main__": Row(PUBLIC),
-    "contrib": Row(PUBLIC, foreign="sqlalchemy django opentelemetry"),
+    "contrib": Row(f"{PUBLIC} options", foreign="sqlalchemy django opentelemetry"),
 }
 
 

@@ -1,0 +1,1 @@
+"""The package where its users look for it: SQLAlchemy, Django, telemetry."""
