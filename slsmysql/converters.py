@@ -213,6 +213,7 @@ _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _DATE_SHAPE = b"0000-00-00"
 _TIME_SHAPE = b"00:00:00"
 _DATETIME_SHAPE = _DATE_SHAPE + b" " + _TIME_SHAPE
+_DATETIME_LINE = _DATETIME_SHAPE + b"\n"
 _FRACTIONS = [b"." + b"0" * digits for digits in range(1, 7)]
 _TIME_FRACTION_SHAPES = frozenset(_TIME_SHAPE + fraction for fraction in _FRACTIONS)
 _DATETIME_FRACTION_SHAPES = frozenset(_DATETIME_SHAPE + fraction for fraction in _FRACTIONS)
@@ -518,11 +519,37 @@ def _decode_then(convert: Decoder | None, encoding: str) -> Decoder:
     if convert is None:
         # Without an argument decode() is UTF-8: 26 ns a value, 80 through methodcaller.
         return bytes.decode if encoding == "utf8" else methodcaller("decode", encoding)
+    if encoding == "ascii":
+        return _FromAscii(convert)
 
     def decode_and_convert(data: bytes) -> Any:
         return convert(data.decode(encoding))
 
     return decode_and_convert
+
+
+class _FromAscii:
+    """A decoder that takes str, made one that takes ASCII bytes."""
+
+    __slots__ = ("convert",)
+
+    def __init__(self, convert: Decoder) -> None:
+        self.convert = convert
+
+    def __call__(self, data: bytes) -> Any:
+        return self.convert(data.decode("ascii"))
+
+
+def _datetimes(column: Sequence[bytes]) -> Iterable[Any]:
+    """What `convert_datetime` makes of each, in half the time where all are without a fraction."""
+    lines = b"\n".join(column) + b"\n"
+    # " 24:": the hour that newer Pythons take.
+    if lines.translate(_DIGITS_TO_ZERO) == _DATETIME_LINE * len(column) and b" 24:" not in lines:
+        try:
+            return list(map(_parse_datetime, lines.decode().splitlines()))
+        except ValueError:
+            pass  # one of them is zero or invalid
+    return map(convert_datetime, column)
 
 
 def decode_rows(
@@ -536,21 +563,24 @@ def decode_rows(
     time of 20 000 in one piece, 0.9 of that of chunks of 100.
     """
     if len(rows) < _COLUMN_WISE_FROM:
-        return [
-            tuple(
-                [
-                    value if value is None or decode is None else decode(value)
-                    for value, decode in zip(row, decoders, strict=True)
-                ]
-            )
-            for row in rows
-        ]
+        made = []
+        for row in rows:
+            values = []
+            for value, decode in zip(row, decoders, strict=True):
+                values.append(value if value is None or decode is None else decode(value))
+            made.append(tuple(values))
+        return made
     columns: list[Iterable[Any]] = []
     for column, decode in zip(zip(*rows, strict=True), decoders, strict=True):
         if decode is None:
             columns.append(column)
-        elif None in column:
+        # An empty value is false, too; but all() is four times as fast as looking for None.
+        elif not all(column) and None in column:
             columns.append([None if value is None else decode(value) for value in column])
+        elif decode is convert_datetime:
+            columns.append(_datetimes(column))
+        elif type(decode) is _FromAscii and b"".join(column).isascii():
+            columns.append(map(decode.convert, map(bytes.decode, column)))
         else:
             columns.append(map(decode, column))
     return list(zip(*columns, strict=True))
