@@ -318,6 +318,9 @@ class Lifecycle:
             return handle
         elif handle.ping():
             self._touch()
+            if not effect.asks:
+                # For a program whose boundaries never allow a look that sends statements.
+                self._boundary(sql_allowed=True, may_give_up=False)
             return handle
         else:
             reason = f"found lost after {idle:.1f} s"
@@ -746,14 +749,14 @@ class Lifecycle:
     def _cursor_closed(self) -> None:
         if self._handle is not None and self._manager.due():
             result = self._result
+            # What a program may still ask about its last statement.
+            asked_for = self._state.asks or (result is not None and bool(result.warning_count))
             self._boundary(
-                sql_allowed=not self._state.asks
-                and result is not None
-                and result.rows is not None
-                and not result.warning_count
+                sql_allowed=not asked_for and result is not None and result.rows is not None,
+                may_give_up=not asked_for,
             )
 
-    def _boundary(self, *, sql_allowed: bool) -> None:
+    def _boundary(self, *, sql_allowed: bool, may_give_up: bool = True) -> None:
         """Look at the server's load if that is due, and give the handle back if that helps.
 
         A transaction of plain reads that the program never ends is no obstacle to looking and to
@@ -773,7 +776,7 @@ class Lifecycle:
             ):
                 return
             if not self._manager.look(
-                _Seen(self, handle), sql=sql_allowed, may_give_up=self._at_rest()
+                _Seen(self, handle), sql=sql_allowed, may_give_up=may_give_up and self._at_rest()
             ):
                 return
             self._handle = None
@@ -794,6 +797,9 @@ class Lifecycle:
                 return
             nothing_open = not self._state.dirty and not self._state.pins and not self._unread()
             rolled_back_anyway = effect.rolls_back and not self._state.pins
+            # Both outlive the end of a transaction: FOUND_ROWS(), and MariaDB's warnings.
+            result = self._result
+            asked_for = bool(self._state.next_only or (result and result.warning_count))
             try:
                 self._run(sql, effect)
             except err.InterfaceError:
@@ -812,7 +818,7 @@ class Lifecycle:
                 # The next transaction finds the server that may write.
                 self._handle.quit()
                 self._handle = None
-        self._boundary(sql_allowed=True)
+        self._boundary(sql_allowed=not asked_for, may_give_up=not asked_for)
 
     def _detach(self) -> Handle | None:
         self._closed = True
