@@ -7,8 +7,9 @@ It decides nothing by itself (``policy`` does) and knows no ``Connection``: it s
 from __future__ import annotations
 
 import random
+import threading
 import time
-from collections import OrderedDict
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from itertools import islice
@@ -94,16 +95,19 @@ class Server:
     limit: int | None = None
     limit_read_at: float = float("-inf")
     account_limit: int = 0
+    account: Load | None = None
+    """Of our account; None where it has no limit of its own."""
     last: Load | None = None
+    """The tighter of the two."""
     used_at_connect: int | None = None
     """Of the first connection, before the limit was known."""
     next_look: float = float("-inf")
+    next_count: float = float("-inf")
     next_reap: float = float("-inf")
     answered: bool = False
     tracks_state: bool = True
     """False once it refused session_track_state_change."""
     sees_transactions: bool = True
-    sees_all_threads: bool = True
     told_limited: set[str] = field(default_factory=set)
 
     def offset(self, version: str) -> int:
@@ -165,19 +169,24 @@ class Manager:
                 made = attempt(max(left(), _SHORTEST_ATTEMPT))
             except err.Error as error:
                 errno, message = _errno(error), str(error)
-                if not policy.is_unreachable(errno):
+                if errno and not policy.is_unreachable(errno):
                     self.server.answered = True
                 if policy.is_denied(errno) and ask_again:
                     ask_again = False
                     continue
-                if not policy.retry_connect(errno, message, answered_before=self.server.answered):
+                if not policy.retry_connect(
+                    errno, message, answered_before=self.server.answered, retries=retries
+                ):
                     raise
                 if policy.is_full(errno, message):
                     self.teller.count("refused")
-                    self._full()
+                    self._full(errno)
                 delay = next(delays, None)
                 if delay is None:
                     raise
+                longer = policy.wait_after(errno, delay, env.random.random())
+                if longer > delay:
+                    delay = max(delay, min(longer, left() - _SHORTEST_ATTEMPT))
                 retries += 1
                 self.teller.count("connect_retries")
                 self.teller.count("waited", delay)
@@ -203,7 +212,7 @@ class Manager:
         if server.limit is None:
             server.used_at_connect = used
             return policy.lease_expression(used, self.settings), None
-        server.last = Load(used, server.limit)
+        server.last = policy.tighter(Load(used, server.limit), server.account)
         lease = policy.lease(server.last, self.settings)
         return str(lease), lease
 
@@ -211,11 +220,14 @@ class Manager:
         """Return the seconds for which a session may sleep, by the last reading of the load."""
         return policy.lease(self.server.last, self.settings)
 
-    def _full(self) -> None:
+    def _full(self, errno: int) -> None:
         """Take a refusal for what it is: a free reading of 100 %."""
-        if self.server.limit is not None:
-            self.server.last = Load(self.server.limit, self.server.limit)
-        self.server.next_look = float("-inf")
+        server = self.server
+        if policy.is_accounts(errno) and server.account_limit > 0:
+            server.last = server.account = Load(server.account_limit, server.account_limit)
+        elif server.limit is not None:
+            server.last = Load(server.limit, server.limit)
+        server.next_look = float("-inf")
 
     def pressed(self) -> bool:
         """Whether the last reading was above the threshold."""
@@ -244,18 +256,30 @@ class Manager:
         """
         try:
             return self._look(session, sql=sql, may_give_up=may_give_up)
-        except (err.Error, ValueError):
-            # The session may be lost; its next use finds that out, by the rules for it.
+        except Exception:
+            # Whatever it is: the program has not asked for a look.  The session may be lost; its
+            # next use finds that out, by the rules for it.  Or the server cannot be looked at: no
+            # use in asking it again at every boundary.
+            self.server.next_look = self._env.monotonic() + policy.LONGEST_INTERVAL * (
+                0.5 + self._env.random.random()
+            )
             return False
 
     def _look(self, session: Session, *, sql: bool, may_give_up: bool) -> bool:
         env, server, settings = self._env, self.server, self.settings
+        if server.limit is None and not sql:
+            # Nothing to compare a reading with, and nothing may be asked.
+            return False
         used = self.used(session)
-        if sql and env.monotonic() - server.limit_read_at >= settings.max_conns_freq:
+        now = env.monotonic()
+        if sql and now - server.limit_read_at >= settings.max_conns_freq:
             self._read_limit(session)
         if server.limit is None:
             return False
-        server.last = load = Load(used, server.limit)
+        if sql and server.account_limit > 0 and now >= server.next_count:
+            server.account = Load(self._used_by_account(session), server.account_limit)
+            server.next_count = now + _COUNT_AGAIN
+        server.last = load = policy.tighter(Load(used, server.limit), server.account)
         self.teller.tell("look", connection_id=session.connection_id, load=load)
         server.next_look = env.monotonic() + policy.interval(load, settings, env.random.random())
         if sql:
@@ -263,7 +287,7 @@ class Manager:
         if policy.excess(load, settings) == 0:
             return False
         if sql and settings.reap != "off" and env.monotonic() >= server.next_reap:
-            freed = self._reap(session, load)
+            freed = self._reap(session)
             server.next_reap = env.monotonic() + (
                 _REAP_AGAIN if freed else _REAP_IN_VAIN * (0.5 + env.random.random())
             )
@@ -278,7 +302,14 @@ class Manager:
         )
         server.limit_read_at = self._env.monotonic()
         server.account_limit = int(account)
+        if server.account_limit <= 0:
+            server.account = None
         server.limit = int(connections)
+
+    def _used_by_account(self, session: Session) -> int:
+        """Return the connections of our account: needs no privilege, one's own are always seen."""
+        ((count,),) = session.select(_OF_ACCOUNT)
+        return max(1, int(count))
 
     def _adapt_lease(self, session: Session, load: Load) -> None:
         lease = policy.lease(load, self.settings)
@@ -289,12 +320,14 @@ class Manager:
             )
         if lease is not None and lease != session.lease:
             session.set_lease(lease)
+            if session.lease != lease:
+                return  # the program has a wait_timeout of its own
             self.teller.count("leases")
             self.teller.tell("lease", connection_id=session.connection_id, seconds=lease, load=load)
 
     # -- reaping -------------------------------------------------------------------------------
 
-    def _reap(self, session: Session, load: Load) -> int:
+    def _reap(self, session: Session) -> int:
         """End zombies, at most as many as the load is above the threshold; return how many."""
         # One reaper at a time: each sees what the one before has freed, so that together they
         # kill no more than the excess.
@@ -302,23 +335,19 @@ class Manager:
         if str(claimed[0]) != "1":
             return 0
         try:
-            return self._reap_claimed(session, load)
+            return self._reap_claimed(session)
         finally:
             session.select(f"SELECT RELEASE_LOCK('{_CLAIM}')")
 
-    def _reap_claimed(self, session: Session, load: Load) -> int:
-        rows = [
-            Thread(int(row[0]), str(row[1]), str(row[2]), int(row[3] or 0), str(row[4]) == "1")
-            for row in session.select(_PROCESS_LIST)
-        ]
+    def _reap_claimed(self, session: Session) -> int:
+        rows = [_thread(row) for row in session.select(_PROCESS_LIST)]
         me = session.connection_id
         user = next((row.user for row in rows if row.id == me), None)
         if user is None:
             return 0
         if self.settings.reap == "fleet":
             rows = self._tagged(session, rows)
-        dying = sum(row.command == "Killed" for row in rows)
-        room = policy.excess(Load(self.used(session) - dying, load.limit), self.settings)
+        room = policy.excess(self._load_now(session, rows, user), self.settings)
         if room <= 0:
             return 0
         candidates = policy.zombies(
@@ -336,14 +365,18 @@ class Manager:
             killed += self._kill(session, candidate)
         return killed
 
+    def _load_now(self, session: Session, rows: Sequence[Thread], user: str) -> Load:
+        """Return the load as it is now: what another reaper has killed is as good as gone."""
+        dying = sum(row.command == "Killed" for row in rows)
+        ours = sum(row.user == user and row.command != "Killed" for row in rows)
+        server = self.server
+        assert server.limit is not None
+        account = Load(ours, server.account_limit) if server.account_limit > 0 else None
+        return policy.tighter(Load(self.used(session) - dying, server.limit), account)
+
     def _kill(self, session: Session, candidate: Thread) -> bool:
         again = session.select(f"{_PROCESS_LIST} WHERE ID = {candidate.id}")
-        row = (
-            Thread(int(again[0][0]), str(again[0][1]), str(again[0][2]), int(again[0][3] or 0))
-            if again
-            else None
-        )
-        if not policy.still_zombie(row, candidate):
+        if not policy.still_zombie(_thread(again[0]) if again else None, candidate):
             return False
         try:
             session.run(f"KILL {candidate.id}")
@@ -363,8 +396,8 @@ class Manager:
         try:
             rows = session.select(_OPEN_WORK)
         except err.Error as error:
-            self.server.sees_transactions = False
             self._limited("transactions", error)
+            self.server.sees_transactions = False
             return set()
         return {int(row[0]) for row in rows}
 
@@ -377,6 +410,9 @@ class Manager:
         return [row._replace(mine=row.id in tagged) for row in rows]
 
     def _limited(self, what: str, error: err.Error) -> None:
+        """Tell, once, what our account may not do; anything else that went wrong is raised."""
+        if _errno(error) not in _DENIED:
+            raise error
         if what not in self.server.told_limited:
             self.server.told_limited.add(what)
             self.teller.tell("limited", errno=_errno(error), detail=what)
@@ -388,9 +424,19 @@ _SHORTEST_ATTEMPT = 0.05
 #: in vain: the list costs the server some 200 us, and what sleeps now has not slept long enough.
 _REAP_AGAIN = 1.0
 _REAP_IN_VAIN = 15.0
+#: Seconds between two counts of our account's connections, which the same list gives.
+_COUNT_AGAIN = 1.0
 _NO_SUCH_THREAD = 1094
+#: Refused for want of a privilege, or because the server has no such table.
+_DENIED = frozenset({1044, 1095, 1109, 1142, 1143, 1146, 1227})
 _CLAIM = "slsmysql.reap"
-_PROCESS_LIST = "SELECT ID, USER, COMMAND, TIME, 0 FROM information_schema.PROCESSLIST"
+_PROCESS_LIST = "SELECT ID, USER, COMMAND, TIME FROM information_schema.PROCESSLIST"
+#: Without PROCESS there are no others' rows, with it there are.  USER() is name@host, and a name
+#: may contain an @.
+_OF_ACCOUNT = (
+    "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER ="
+    " LEFT(USER(), CHAR_LENGTH(USER()) - LOCATE('@', REVERSE(USER()))) AND COMMAND <> 'Killed'"
+)
 # A transaction that has changed rows, or holds locks on some: both engines count them here.
 _OPEN_WORK = (
     "SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX"
@@ -400,6 +446,10 @@ _TAGGED = (
     "SELECT PROCESSLIST_ID FROM performance_schema.session_account_connect_attrs"
     " WHERE ATTR_NAME = '_slsmysql'"
 )
+
+
+def _thread(row: Sequence[Any]) -> Thread:
+    return Thread(int(row[0]), str(row[1]), str(row[2]), int(row[3] or 0))
 
 
 def _errno(error: BaseException) -> int:
@@ -417,7 +467,11 @@ class Parkable(Protocol):
         """Say goodbye and close; never raises."""
 
 
-_parked: OrderedDict[Hashable, list[Any]] = OrderedDict()
+#: In the order in which they were parked.
+_parked: list[tuple[Hashable, Any]] = []
+#: Threads may share the module (PEP 249, threadsafety 1); reentrant, since a handler of SIGTERM
+#: may call ``close_all`` at any moment.
+_parking = threading.RLock()
 #: Sessions of the process that forked us: kept so that no finalizer speaks on their sockets.
 _orphans: list[Any] = []
 
@@ -429,43 +483,45 @@ def park(identity: Hashable, session: Parkable, most: int) -> bool:
     """
     if most < 1:
         return False
-    while sum(map(len, _parked.values())) >= most:
-        oldest, sessions = next(iter(_parked.items()))
-        sessions.pop(0).end()
-        if not sessions:
-            del _parked[oldest]
-    _parked.setdefault(identity, []).append(session)
+    with _parking:
+        _parked.append((identity, session))
+        too_many = _parked[:-most]
+        del _parked[:-most]
+    for _, old in too_many:
+        old.end()
     return True
 
 
 def take(identity: Hashable) -> Any | None:
     """Return the session parked last with this identity, or None."""
-    sessions = _parked.get(identity)
-    if not sessions:
-        return None
-    session = sessions.pop()
-    if not sessions:
-        del _parked[identity]
-    return session
+    with _parking:
+        for parked in reversed(_parked):
+            if parked[0] == identity:
+                with suppress(ValueError):  # ended meanwhile by a signal's handler
+                    _parked.remove(parked)
+                    return parked[1]
+    return None
 
 
 def parked_count() -> int:
     """Return how many sessions are parked in this process."""
-    return sum(map(len, _parked.values()))
+    return len(_parked)
 
 
 def end_parked() -> None:
     """End every parked session: before a snapshot, at SIGTERM, at exit."""
-    while _parked:
-        _, sessions = _parked.popitem()
-        for session in sessions:
-            session.end()
+    with _parking:
+        sessions = [session for _, session in _parked]
+        _parked.clear()
+    for session in sessions:
+        session.end()
 
 
 def orphan_parked() -> None:
     """In a child after fork(): the parked sessions are the parent's."""
-    for sessions in _parked.values():
-        _orphans.extend(sessions)
+    global _parking  # noqa: PLW0603 - a thread that the child does not have may hold the lock
+    _parking = threading.RLock()
+    _orphans.extend(session for _, session in _parked)
     _parked.clear()
 
 

@@ -6,6 +6,7 @@ out.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,12 +20,26 @@ _THREADS = re.compile(r"\bThreads: (\d+)")
 #: COM_STATISTICS counts MySQL's event scheduler, which holds no connection.
 EVENT_SCHEDULER: Final = 1
 
-# Connect errors (MySQL's error reference; which of them are worth another try: docs/reliability.md)
+# Connect errors (MySQL's error reference).
 _TOO_MANY: Final = frozenset({1040, 1203})
 _ACCOUNT_LIMIT: Final = 1226
-_PASSING: Final = frozenset({1040, 1203, 1041, 1043, 1053, 1080, 1135, 2012, 2013, 2055, 3032, 3168})
+#: Out of memory, or of threads: the server needs time, not another try.
+_EXHAUSTED: Final = frozenset({1041, 1135})
+#: A broken hand-shake may have passed, but a host that breaks max_connect_errors (100) is blocked.
+_HANDSHAKE: Final = frozenset({1043, 2012})
+#: A server that starts or stops, and a session that is lost in its set-up.
+_PASSING: Final = frozenset({1053, 1080, 1927, 2006, 2013, 2055, 3032, 3168, 3169, 4031})
+#: A Galera node that is not ready ("WSREP has not yet prepared node for application use"); the
+#: same number says "unknown command".
+_UNPREPARED: Final = 1047
 _UNREACHABLE: Final = frozenset({2002, 2003, 2005})
 _ACCESS_DENIED: Final = 1045
+
+#: Retries after a broken hand-shake.
+FEW_RETRIES: Final = 3
+#: Seconds, on average, that an exhausted server is left alone (what the AWS SDKs wait at first
+#: after a throttling error).
+LONG_WAIT: Final = 1.0
 
 #: Share of the limit up to which nobody is in anybody's way.
 CALM: Final = 0.5
@@ -41,7 +56,7 @@ MOST_KILLS: Final = 10
 
 
 class Load(NamedTuple):
-    """How many connections are used and how many there may be; the tighter of two limits."""
+    """How many connections are used and how many there may be."""
 
     used: int
     limit: int
@@ -50,6 +65,17 @@ class Load(NamedTuple):
     def utilization(self) -> float:
         """Used share of the limit, 0 to 1 and beyond."""
         return self.used / self.limit if self.limit > 0 else 1.0
+
+
+def tighter(server: Load, account: Load | None) -> Load:
+    """Return which of two loads counts: the one that is nearer to its limit.
+
+    :param server: all connections of the server, and ``max_connections``.
+    :param account: those of our account, and its ``max_user_connections``; None without a limit.
+    """
+    if account is None or account.utilization <= server.utilization:
+        return server
+    return account
 
 
 class Thread(NamedTuple):
@@ -75,23 +101,43 @@ def threads(statistics: str) -> int:
     return int(match.group(1))
 
 
-def retry_connect(errno: int, message: str, *, answered_before: bool) -> bool:
+def retry_connect(errno: int, message: str, *, answered_before: bool, retries: int = 0) -> bool:
     """Whether a refused or failed connect is worth another try.
 
     :param answered_before: this address has answered in this process: not being reached now is
         a restart or a failover, not a wrong address.
+    :param retries: how often it has been tried again already.
     """
     if errno == _ACCOUNT_LIMIT:
         # Also raised for limits of connections an hour, which no wait within a budget ends.
         return "max_user_connections" in message
     if errno in _UNREACHABLE:
         return answered_before
-    return errno in _PASSING
+    if errno in _HANDSHAKE:
+        return retries < FEW_RETRIES
+    if errno == _UNPREPARED:
+        return "WSREP" in message
+    return errno in _TOO_MANY or errno in _EXHAUSTED or errno in _PASSING
+
+
+def wait_after(errno: int, delay: float, chance: float) -> float:
+    """Return the seconds to wait before the next try: ``delay``, or longer where that would harm.
+
+    :param chance: uniform in [0, 1).
+    """
+    if errno in _EXHAUSTED:
+        return max(delay, LONG_WAIT * (0.5 + chance))
+    return delay
 
 
 def is_full(errno: int, message: str) -> bool:
     """Whether the error is a reading of 100 %: no connection was free."""
     return errno in _TOO_MANY or (errno == _ACCOUNT_LIMIT and "max_user_connections" in message)
+
+
+def is_accounts(errno: int) -> bool:
+    """Whether such a refusal is for the account's limit, and not for the server's."""
+    return errno in {1203, _ACCOUNT_LIMIT}
 
 
 def is_unreachable(errno: int) -> bool:
@@ -109,22 +155,36 @@ def lease(load: Load | None, settings: Settings) -> int | None:
 
     Shorter the fuller the server is.  None: leave ``wait_timeout`` alone.
     """
-    full = settings.lease
-    if full is None or load is None:
-        return None if full is None else int(full)
+    if settings.lease is None:
+        return None
+    full, busy, pressed = _leases(settings, settings.lease)
+    if load is None:
+        return full
     if load.utilization >= settings.conn_utilization:
-        return int(min(full, max(PRESSED_LEASE, settings.zombie_min_timeout)))
+        return pressed
     if load.utilization >= min(CALM, settings.conn_utilization):
-        return int(min(full, BUSY_LEASE))
-    return int(full)
+        return busy
+    return full
+
+
+def _leases(settings: Settings, full: int) -> tuple[int, int, int]:
+    """Return the leases at an idle, a busy and a pressed server; never a longer one after it.
+
+    A lease shorter than ``zombie_min_timeout`` would end sessions that are no zombies yet.
+    """
+    least = math.ceil(settings.zombie_min_timeout)
+    return full, min(full, max(BUSY_LEASE, least)), min(full, max(PRESSED_LEASE, least))
 
 
 def lease_expression(used: int, settings: Settings) -> str:
-    """Return ``lease`` as an SQL expression, for when only the server knows its limit."""
+    """Return ``lease`` as an SQL expression, for when only the server knows its limit.
+
+    :raises ValueError: the settings have no lease.
+    """
+    if settings.lease is None:
+        raise ValueError("no lease to set")
+    full, busy, pressed = _leases(settings, settings.lease)
     limit = "@@GLOBAL.max_connections"
-    full = lease(None, settings)
-    pressed = lease(Load(1, 1), settings)
-    busy = min(full or BUSY_LEASE, BUSY_LEASE)
     return (
         f"IF({used}>={settings.conn_utilization}*{limit},{pressed},"
         f"IF({used}>={min(CALM, settings.conn_utilization)}*{limit},{busy},{full}))"
@@ -150,7 +210,13 @@ def interval(load: Load, settings: Settings, chance: float) -> float:
 
 def excess(load: Load, settings: Settings) -> int:
     """Return by how many connections the load is above the threshold; 0 when it is not."""
-    return max(0, load.used - int(settings.conn_utilization * load.limit))
+    return max(0, load.used - _threshold(load.limit, settings))
+
+
+def _threshold(limit: int, settings: Settings) -> int:
+    """Return how many connections may be used before there is an excess."""
+    # A share such as 0.29 is a little less than it says, and 29 of 100 would be one too many.
+    return math.floor(settings.conn_utilization * limit + 1e-9)
 
 
 def gives_up(load: Load, settings: Settings, chance: float) -> bool:
@@ -164,7 +230,7 @@ def gives_up(load: Load, settings: Settings, chance: float) -> bool:
     over = excess(load, settings)
     if over <= 0:
         return False
-    room = max(1, load.limit - int(settings.conn_utilization * load.limit))
+    room = max(1, load.limit - _threshold(load.limit, settings))
     return chance < over / room
 
 
@@ -199,4 +265,8 @@ def zombies(
 
 def still_zombie(row: Thread | None, candidate: Thread) -> bool:
     """Whether a row read again is the same sleep that ``candidate`` was."""
-    return row is not None and row.command == "Sleep" and row.time >= candidate.time
+    return (
+        row is not None
+        and (row.id, row.user, row.command) == (candidate.id, candidate.user, "Sleep")
+        and row.time >= candidate.time
+    )
