@@ -137,7 +137,7 @@ PLAIN_READS = [
     "SELECT * FROM a JOIN ( b CROSS JOIN c ) ON a . x = b . x WHERE b . y IN ( 1 , 2 )",
     "SELECT COUNT(*), MAX(a), CONCAT('a', b) FROM t GROUP BY a HAVING COUNT(*) > 1",
     "SELECT INSERT('abc', 1, 1, 'x'), REPLACE('a', 'b', 'c'), VALUES(a) FROM t",
-    "SELECT CASE WHEN ( a ) THEN ( b ) ELSE ( c ) END FROM t WHERE NOT ( a ) AND EXISTS ( TABLE u )",
+    "SELECT CASE WHEN ( a ) THEN ( b ) ELSE ( c ) END FROM t WHERE NOT ( a ) OR EXISTS ( TABLE u )",
     "SELECT CAST(a AS CHAR(5)), CONVERT(a, DECIMAL(10,2)), INTERVAL(1,2) FROM t",
     "SELECT ROW_NUMBER() OVER ( PARTITION BY a ) FROM t WINDOW w AS ( ORDER BY a )",
     "SELECT * FROM t WHERE MATCH (a) AGAINST ('x' IN BOOLEAN MODE)",
