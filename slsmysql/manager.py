@@ -47,6 +47,24 @@ environment = Environment()
 _deadline: ContextVar[Callable[[], float] | None] = ContextVar("slsmysql_deadline", default=None)
 
 
+_current: ContextVar[object] = ContextVar("slsmysql_invocation", default=None)
+
+
+def current_invocation() -> object:
+    """Return the invocation in progress in this thread or task, or None."""
+    return _current.get()
+
+
+def begin_invocation(invocation: object) -> Token[object]:
+    """Note that an invocation is in progress; undone by ``finish_invocation``."""
+    return _current.set(invocation)
+
+
+def finish_invocation(token: Token[object]) -> None:
+    """Undo ``begin_invocation``."""
+    _current.reset(token)
+
+
 def set_deadline(deadline: Callable[[], float] | None) -> Token[Callable[[], float] | None]:
     """Let waits for a connection end by ``deadline``; undone by ``reset_deadline``."""
     return _deadline.set(deadline)
@@ -112,7 +130,16 @@ class Server:
 
     def offset(self, version: str) -> int:
         """Threads that COM_STATISTICS counts and that hold no connection."""
-        return 0 if "MariaDB" in version else policy.EVENT_SCHEDULER
+        return 0 if is_mariadb(version) else policy.EVENT_SCHEDULER
+
+
+def is_mariadb(version: str) -> bool:
+    """Whether COM_STATISTICS counts threads that serve nobody, and so is an upper bound only.
+
+    MariaDB keeps the threads of connections that have ended, as many as thread_cache_size says,
+    for the next ones; they are counted for five minutes.  MySQL does not count them.
+    """
+    return "MariaDB" in version
 
 
 _servers: dict[Hashable, Server] = {}
@@ -199,7 +226,11 @@ class Manager:
 
     def delays(self, most: int) -> Iterator[float]:
         """Return at most so many waits, in seconds, before something is tried again."""
-        return islice(backoff.delays(self.settings, self._env.random), most)
+        left = backoff.countdown(
+            float("inf"), self._env.monotonic, self.settings.deadline or _deadline.get()
+        )
+        delays = backoff.within(backoff.delays(self.settings, self._env.random), left)
+        return islice(delays, most)
 
     def lease_of_new(self, session: Session) -> tuple[str, int | None]:
         """Look at the load (one round trip) and return a new session's lease.
@@ -209,9 +240,13 @@ class Manager:
         """
         used = self.used(session)
         server = self.server
+        exactly = _CONNECTED if is_mariadb(session.server_version) else None
         if server.limit is None:
             server.used_at_connect = used
-            return policy.lease_expression(used, self.settings), None
+        if server.limit is None or (
+            exactly and policy.is_busy(Load(used, server.limit), self.settings)
+        ):
+            return policy.lease_expression(used, self.settings, exactly), None
         server.last = policy.tighter(Load(used, server.limit), server.account)
         lease = policy.lease(server.last, self.settings)
         return str(lease), lease
@@ -276,6 +311,13 @@ class Manager:
             self._read_limit(session)
         if server.limit is None:
             return False
+        if is_mariadb(session.server_version) and policy.is_busy(
+            Load(used, server.limit), settings
+        ):
+            if not sql:
+                server.next_look = now + policy.SHORTEST_INTERVAL
+                return False
+            used = self._connected(session)
         if sql and server.account_limit > 0 and now >= server.next_count:
             server.account = Load(self._used_by_account(session), server.account_limit)
             server.next_count = now + _COUNT_AGAIN
@@ -306,6 +348,11 @@ class Manager:
             server.account = None
         server.limit = int(connections)
 
+    def _connected(self, session: Session) -> int:
+        """Return the connections in use at the server, for ten times the price of ``used``."""
+        ((count,),) = session.select(f"SELECT {_CONNECTED}")
+        return max(1, int(count))
+
     def _used_by_account(self, session: Session) -> int:
         """Return the connections of our account: needs no privilege, one's own are always seen."""
         ((count,),) = session.select(_OF_ACCOUNT)
@@ -315,9 +362,9 @@ class Manager:
         lease = policy.lease(load, self.settings)
         if session.lease is None and self.server.used_at_connect is not None:
             # The server has worked it out by itself, from what was told when we connected.
-            session.know_lease(
-                policy.lease(Load(self.server.used_at_connect, load.limit), self.settings)
-            )
+            then = Load(self.server.used_at_connect, load.limit)
+            if not (is_mariadb(session.server_version) and policy.is_busy(then, self.settings)):
+                session.know_lease(policy.lease(then, self.settings))
         if lease is not None and lease != session.lease:
             session.set_lease(lease)
             if session.lease != lease:
@@ -372,7 +419,9 @@ class Manager:
         server = self.server
         assert server.limit is not None
         account = Load(ours, server.account_limit) if server.account_limit > 0 else None
-        return policy.tighter(Load(self.used(session) - dying, server.limit), account)
+        mariadb = is_mariadb(session.server_version)
+        used = self._connected(session) if mariadb else self.used(session)
+        return policy.tighter(Load(used - dying, server.limit), account)
 
     def _kill(self, session: Session, candidate: Thread) -> bool:
         again = session.select(f"{_PROCESS_LIST} WHERE ID = {candidate.id}")
@@ -427,10 +476,17 @@ _REAP_IN_VAIN = 15.0
 #: Seconds between two counts of our account's connections, which the same list gives.
 _COUNT_AGAIN = 1.0
 _NO_SUCH_THREAD = 1094
+#: Errors of MySQL's have numbers from here on; what the driver or we raise otherwise has none.
+_FIRST_OF_SERVERS = 1000
 #: Refused for want of a privilege, or because the server has no such table.
 _DENIED = frozenset({1044, 1095, 1109, 1142, 1143, 1146, 1227})
 _CLAIM = "slsmysql.reap"
 _PROCESS_LIST = "SELECT ID, USER, COMMAND, TIME FROM information_schema.PROCESSLIST"
+#: MariaDB's; a scalar, so that it can stand in an expression.
+_CONNECTED = (
+    "(SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS"
+    " WHERE VARIABLE_NAME = 'THREADS_CONNECTED')"
+)
 #: Without PROCESS there are no others' rows, with it there are.  USER() is name@host, and a name
 #: may contain an @.
 _OF_ACCOUNT = (

@@ -162,9 +162,12 @@ def lease(load: Load | None, settings: Settings) -> int | None:
         return full
     if load.utilization >= settings.conn_utilization:
         return pressed
-    if load.utilization >= min(CALM, settings.conn_utilization):
-        return busy
-    return full
+    return busy if is_busy(load, settings) else full
+
+
+def is_busy(load: Load, settings: Settings) -> bool:
+    """Whether so much of the limit is used that a shorter lease is in place."""
+    return load.utilization >= min(CALM, settings.conn_utilization)
 
 
 def _leases(settings: Settings, full: int) -> tuple[int, int, int]:
@@ -176,19 +179,24 @@ def _leases(settings: Settings, full: int) -> tuple[int, int, int]:
     return full, min(full, max(BUSY_LEASE, least)), min(full, max(PRESSED_LEASE, least))
 
 
-def lease_expression(used: int, settings: Settings) -> str:
+def lease_expression(used: int, settings: Settings, exactly: str | None = None) -> str:
     """Return ``lease`` as an SQL expression, for when only the server knows its limit.
 
+    :param exactly: SQL for the number of which ``used`` is an upper bound; evaluated only where
+        that makes a difference.
     :raises ValueError: the settings have no lease.
     """
     if settings.lease is None:
         raise ValueError("no lease to set")
     full, busy, pressed = _leases(settings, settings.lease)
     limit = "@@GLOBAL.max_connections"
-    return (
-        f"IF({used}>={settings.conn_utilization}*{limit},{pressed},"
-        f"IF({used}>={min(CALM, settings.conn_utilization)}*{limit},{busy},{full}))"
+    count = used if exactly is None else exactly
+    least = min(CALM, settings.conn_utilization)
+    by_count = (
+        f"IF({count}>={settings.conn_utilization}*{limit},{pressed},"
+        f"IF({count}>={least}*{limit},{busy},{full}))"
     )
+    return by_count if exactly is None else f"IF({used}>={least}*{limit},{by_count},{full})"
 
 
 def interval(load: Load, settings: Settings, chance: float) -> float:
