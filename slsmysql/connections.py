@@ -389,6 +389,9 @@ class Connection(Lifecycle):
         sql = f"SET AUTOCOMMIT = {int(bool(self.autocommit_mode))}"
         self._run(sql.encode(), effect_of(sql))
         self._result = None
+        if self.autocommit_mode == self.options.autocommit:
+            # As the session was set up: nothing to set again, and nothing to clean.
+            self._state.replay.pop("autocommit", None)
 
     def get_autocommit(self) -> bool:
         """Whether autocommit is on, as the server last said."""

@@ -112,8 +112,13 @@ class Lifecycle:
         self.encoders = {key: value for key, value in conv.items() if type(key) is not int}
         self.decoders = {key: value for key, value in conv.items() if type(key) is int}
         #: False with encoders of the user's own, which may write any SQL.
-        self._text_says_all = options.conv is None
-        self._own_decoders = options.conv is not None
+        self._text_says_all = options.conv is None or all(
+            converters.encoders.get(kind) is encode for kind, encode in self.encoders.items()
+        )
+        #: Whether values that the C extension could convert are the user's own to convert.
+        self._own_decoders = options.conv is not None and any(
+            self.decoders.get(kind) is not converters.decoders.get(kind) for kind in _NATIVE
+        )
 
         self.host = options.host
         self.port = options.port
