@@ -1,0 +1,1 @@
+"""The differential suite: every operation through PyMySQL and through slsmysql, compared."""
