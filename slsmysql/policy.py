@@ -257,18 +257,50 @@ def zombies(
     transaction that changed or locked rows).  Where transactions cannot be seen, only those that
     slept for ``zombie_max_timeout``.  Daemons, replication and running statements are no sleep.
     """
-    timeout = settings.zombie_min_timeout if sees_transactions else settings.zombie_max_timeout
     found = [
         row
         for row in rows
-        if row.command == "Sleep"
-        and row.user == user
-        and row.id != own_id
-        and row.id not in spared
-        and row.time >= timeout
-        and (row.mine or settings.reap != "fleet")
+        if not why_not(
+            row,
+            own_id=own_id,
+            user=user,
+            spared=spared,
+            sees_transactions=sees_transactions,
+            settings=settings,
+        )
     ]
     return sorted(found, key=lambda row: (-row.time, row.id))
+
+
+def why_not(
+    row: Thread,
+    *,
+    own_id: int,
+    user: str,
+    spared: Collection[int],
+    sees_transactions: bool,
+    settings: Settings,
+) -> str:
+    """Return what keeps a session from being a zombie, in words; nothing for a zombie."""
+    timeout = settings.zombie_min_timeout if sees_transactions else settings.zombie_max_timeout
+    if row.id == own_id:
+        return "this very session"
+    if row.user != user:
+        return "another account's"
+    if row.command != "Sleep":
+        return "not asleep"
+    if row.id in spared:
+        return "has a transaction that changed or locked rows"
+    if row.time < timeout:
+        if sees_transactions:
+            return f"asleep for less than zombie_min_timeout ({timeout:g} s)"
+        return (
+            f"asleep for less than zombie_max_timeout ({timeout:g} s), and without PROCESS nobody"
+            " can see whether it holds a transaction"
+        )
+    if settings.reap == "fleet" and not row.mine:
+        return 'not opened by slsmysql (reap="fleet")'
+    return ""
 
 
 def still_zombie(row: Thread | None, candidate: Thread) -> bool:
