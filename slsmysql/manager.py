@@ -397,11 +397,14 @@ class Manager:
         room = policy.excess(self._load_now(session, rows, user), self.settings)
         if room <= 0:
             return 0
+        spared = self._with_open_work(session)
+        if spared is None:
+            return 0
         candidates = policy.zombies(
             rows,
             own_id=me,
             user=user,
-            spared=self._with_open_work(session),
+            spared=spared,
             sees_transactions=self.server.sees_transactions,
             settings=self.settings,
         )
@@ -438,17 +441,35 @@ class Manager:
         self.teller.tell("kill", connection_id=candidate.id, seconds=candidate.time)
         return True
 
-    def _with_open_work(self, session: Session) -> set[int]:
-        """Return the threads whose transaction has changed or locked rows."""
+    def _with_open_work(self, session: Session) -> set[int] | None:
+        """Return the threads whose transaction has changed or locked rows; None: it is not known.
+
+        InnoDB shows a copy of its list, and renews it only for who comes 0.1 s after the last
+        reader: of a fleet under pressure nobody might ever see a new one.  A transaction of our
+        own, begun now, is in a new one only.
+        """
         if not self.server.sees_transactions:
             return set()
         try:
-            rows = session.select(_OPEN_WORK)
+            session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        except err.Error as error:
+            if _errno(error) != _IN_TRANSACTION:
+                raise
+            return None  # the program reads: its transaction is not ours to end
+        session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        try:
+            for _ in range(2):
+                found = {int(row[0]) for row in session.select(_OPEN_WORK)}
+                if session.connection_id in found:
+                    return found
+                self._env.sleep(_COPY_KEPT)
         except err.Error as error:
             self._limited("transactions", error)
             self.server.sees_transactions = False
             return set()
-        return {int(row[0]) for row in rows}
+        finally:
+            session.run("ROLLBACK")
+        return None
 
     def _tagged(self, session: Session, rows: Sequence[Thread]) -> list[Thread]:
         try:
@@ -493,11 +514,17 @@ _OF_ACCOUNT = (
     "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER ="
     " LEFT(USER(), CHAR_LENGTH(USER()) - LOCATE('@', REVERSE(USER()))) AND COMMAND <> 'Killed'"
 )
-# A transaction that has changed rows, or holds locks on some: both engines count them here.
+#: A transaction that has changed rows, or holds locks on some: both engines count them here; and
+#: the one by which we know how old the list is.
 _OPEN_WORK = (
     "SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX"
     " WHERE trx_rows_modified > 0 OR trx_rows_locked > 0 OR trx_lock_structs > 0"
+    " OR (trx_mysql_thread_id = CONNECTION_ID() AND trx_is_read_only = 1"
+    " AND trx_autocommit_non_locking = 0)"
 )
+#: Seconds for which InnoDB keeps the copy after its last reader, and a little more.
+_COPY_KEPT = 0.12
+_IN_TRANSACTION = 1568
 _TAGGED = (
     "SELECT PROCESSLIST_ID FROM performance_schema.session_account_connect_attrs"
     " WHERE ATTR_NAME = '_slsmysql'"

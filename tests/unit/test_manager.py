@@ -103,7 +103,7 @@ class Database:
         if "COUNT(*)" in sql:
             return [(str(sum(row.user == self.rows[me].user for row in self.rows.values())),)]
         if "INNODB_TRX" in sql:
-            return [(str(id),) for id, row in self.rows.items() if row.works]
+            return [(str(id),) for id, row in self.rows.items() if row.works or id == me]
         if "connect_attrs" in sql:
             return [(str(id),) for id, row in self.rows.items() if row.tagged]
         if "PROCESSLIST" in sql:
