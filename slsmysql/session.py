@@ -135,8 +135,10 @@ def _changes_rows_only(sql: str) -> bool:
 #: What begins something that hides the words in it.  ``--`` is a comment only before white space,
 #: a control character or the end (MySQL manual, "Comments").
 _OPENING = re.compile(r"""['"`\#]|/\*|--(?=[\s\x00-\x1f\x7f]|\Z)""", re.ASCII | re.VERBOSE)
-#: A word is what the server takes for an identifier or a number (manual, "Schema Object Names").
-_WORD = re.compile(r"[\w$\x80-\U0010ffff]+", re.ASCII)
+#: A word is what the server takes for an identifier or a number (manual, "Schema Object Names"):
+#: letters, digits, _, $ and all beyond ASCII; said by what is left, as to compile the set of a
+#: million characters takes 2 ms of every import.
+_WORD = re.compile(r"[^\x00-#%-/:-@\[-^`{-\x7f]+")
 _TOKEN = re.compile(rf"{_WORD.pattern}|:=|@@|\S", re.ASCII)
 
 #: Stands for a comment that the server executes, or not, by its version.
