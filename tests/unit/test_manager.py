@@ -96,6 +96,8 @@ class Database:
                 raise err.OperationalError(errno, f"refused: {sql}")
         if sql.startswith("KILL"):
             return self.kill(int(sql.split()[1]))
+        if "THREADS_CONNECTED" in sql:
+            return [(str(len(self.rows)),)]
         if "max_connections" in sql:
             return [(str(self.limit), str(self.account_limit))]
         if "GET_LOCK" in sql:
@@ -138,6 +140,7 @@ class FakeSession:
     database: Database
     connection_id: int = 1
     lease: int | None = 900
+    alive: bool = True
 
     @property
     def server_version(self) -> str:
@@ -595,9 +598,58 @@ def test_a_limit_that_makes_no_sense_ends_the_look(rows: list[tuple[Any, ...]]) 
     """Nothing is decided by an answer that cannot be read."""
     it = rig()
     session = FakeSession(full_house(99))
-    session.select = lambda _sql: rows  # type: ignore[method-assign]
+    session.select = lambda _sql: rows  # type: ignore[method-assign, assignment]
     assert it.manager.look(session, sql=True, may_give_up=True) is False
     assert it.server.limit is None
+
+
+# -- MariaDB's cached threads ----------------------------------------------------------------------
+
+MARIADB = "10.11.6-MariaDB"
+
+
+def test_cached_threads_are_no_load() -> None:
+    """MariaDB counts the threads it keeps for later: where it matters, connections are counted."""
+    it = rig(reap="off")
+    database = full_house(20, version=MARIADB, daemons=70)
+    assert it.manager.look(FakeSession(database), sql=True, may_give_up=True) is False
+    assert it.server.last == Load(20, 100)
+
+
+def test_connections_are_not_counted_where_threads_say_enough() -> None:
+    """With few threads there are few connections, and COM_STATISTICS is all that is asked."""
+    it = rig(server=Server(limit=100, limit_read_at=1000.0))
+    database = full_house(20, version=MARIADB, daemons=29)
+    it.manager.look(FakeSession(database), sql=True, may_give_up=True)
+    assert database.log == ["STATISTICS"]
+    assert it.server.last == Load(49, 100)
+
+
+def test_an_upper_bound_gives_nothing_up() -> None:
+    """Without SQL many threads prove nothing: no verdict, and another look soon."""
+    it = rig(share=0.0, server=Server(limit=100))
+    database = full_house(20, version=MARIADB, daemons=80)
+    assert it.manager.look(FakeSession(database), sql=False, may_give_up=True) is False
+    assert it.server.last is None
+    assert not it.manager.due()
+
+
+def test_the_lease_of_a_new_session_looks_through_cached_threads() -> None:
+    """Where the threads are many, the server itself counts connections for the lease."""
+    it = rig(server=Server(limit=100))
+    database = full_house(20, version=MARIADB, daemons=80)
+    words, seconds = it.manager.lease_of_new(FakeSession(database))
+    assert "THREADS_CONNECTED" in words
+    assert seconds is None
+    database.daemons = 0
+    assert it.manager.lease_of_new(FakeSession(database)) == ("900", 900)
+
+
+def test_reaping_goes_by_connections() -> None:
+    """No session dies for a cached thread."""
+    database = full_house(82, sleeping=50, version=MARIADB, daemons=18)
+    reap(database)
+    assert len(database.killed()) == 2
 
 
 # -- two limits ------------------------------------------------------------------------------------
@@ -699,7 +751,7 @@ def test_a_wait_timeout_of_the_programs_own_is_left_and_not_counted() -> None:
     """Where the session does not take the lease, none was changed."""
     it = rig(reap="off")
     session = FakeSession(full_house(99), lease=None)
-    session.set_lease = lambda _seconds: None  # type: ignore[method-assign]
+    session.set_lease = lambda _seconds: None  # type: ignore[method-assign, assignment]
     it.manager.look(session, sql=True, may_give_up=False)
     assert it.stats.leases == 0
     assert it.names() == []
@@ -810,7 +862,7 @@ def test_each_row_is_read_again_before_its_kill() -> None:
 
 def test_one_that_is_gone_is_as_good_as_killed() -> None:
     """1094 says that somebody else freed the place: nothing more is killed in its stead."""
-    database = full_house(81, sleeping=50)
+    database = full_house(82, sleeping=50)
 
     def vanish(sql: str) -> None:
         if sql == "KILL 59":
@@ -818,9 +870,9 @@ def test_one_that_is_gone_is_as_good_as_killed() -> None:
 
     database.before = vanish
     it = reap(database)
-    assert database.killed() == [59]
-    assert it.stats.kills == 0
-    assert it.names() == ["lease"]
+    assert database.killed() == [59, 58]
+    assert it.stats.kills == 1
+    assert it.names() == ["lease", "kill"]
 
 
 def test_one_that_is_gone_when_read_again_is_nobody() -> None:

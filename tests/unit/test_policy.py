@@ -214,6 +214,10 @@ THREADS = st.lists(
 )
 
 
+OWN_ASLEEP = [Thread(1, "app", "Sleep", 5000), Thread(2, "app", "Sleep", 5000)]
+
+
+@example(OWN_ASLEEP, 1, frozenset(), True, Settings())
 @given(
     THREADS, st.integers(1, 60), st.frozensets(st.integers(1, 60)), st.booleans(), any_settings()
 )
