@@ -1,0 +1,1 @@
+"""The Django back end: ``"ENGINE": "slsmysql.contrib.django"``."""
