@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pymysql
 import pytest
 
 from slsmysql import close_all, manager
@@ -15,10 +17,24 @@ from slsmysql.events import Event
 from tests import servers
 from tests.fix_servers import Connect
 from tests.proxy import Proxy
-from tests.servers import Kind, Server
+from tests.servers import Account, Kind, Server
 
 #: Sessions that a private server lets in, unless a test says otherwise.
 ROOM = 151
+
+
+class Chance(random.Random):
+    """Randomness that always gives what the test says: a share of what is possible."""
+
+    share = 0.5
+
+    def random(self) -> float:
+        """Return the share, as a number from 0 to 1."""
+        return self.share
+
+    def uniform(self, a: float, b: float) -> float:
+        """Return the number at that share of the way."""
+        return a + (b - a) * self.share
 
 
 class Clock:
@@ -31,7 +47,7 @@ class Clock:
         self.slept: list[float] = []
         #: Called in each sleep, with its seconds.
         self.on_sleep: Callable[[float], object] = lambda _seconds: None
-        self.random = random.Random(1)
+        self.random = Chance()
 
     def monotonic(self) -> float:
         """Return what stands in for `time.monotonic`."""
@@ -146,7 +162,9 @@ def private_server() -> Iterator[Callable[[Kind], Server]]:
 
     def get(kind: Kind) -> Server:
         if kind not in started:
-            started[kind] = servers.start(kind)
+            # MariaDB keeps threads for later connections, and COM_STATISTICS counts them.
+            options = ["--thread-cache-size=0"] if kind == "mariadb" else []
+            started[kind] = servers.start(kind, options=options)
         return started[kind]
 
     yield get
@@ -158,13 +176,44 @@ def private_server() -> Iterator[Callable[[Kind], Server]]:
 def lab(server: Server, private_server: Callable[[Kind], Server]) -> Iterator[Server]:
     """A server of the same kind to be filled, stopped or changed; afterwards it is as before."""
     lab = private_server(server.kind)
+    empty(lab)
     yield lab
     lab.sql(f"SET GLOBAL max_connections={ROOM}", "SET GLOBAL read_only=0")
 
 
+#: Sessions of programs: neither the tests' own look at the server nor the server's threads.
+SESSIONS = (
+    "SELECT ID FROM information_schema.PROCESSLIST"
+    " WHERE USER NOT IN ('root', 'event_scheduler', 'system user') AND COMMAND <> 'Killed'"
+)
+
+
 def ids(server: Server) -> set[int]:
-    """Return the ids of the sessions that the server has."""
-    return {row[0] for row in server.sql("SELECT ID FROM information_schema.PROCESSLIST")}
+    """Return the ids of the sessions that programs have with the server."""
+    return {row[0] for row in server.sql(SESSIONS)}
+
+
+def empty(server: Server) -> None:
+    """End all sessions of programs, and wait until they are gone."""
+    while found := server.sql(f"{SESSIONS} OR COMMAND = 'Killed'"):
+        for (session,) in found:
+            with contextlib.suppress(pymysql.err.OperationalError):  # gone meanwhile
+                server.sql(f"KILL {session}")
+
+
+@pytest.fixture
+def fill(lab: Server) -> Iterator[Callable[..., list[Any]]]:
+    """A function that opens so many sessions with ``lab`` as PyMySQL does, for an account."""
+    with contextlib.ExitStack() as stack:
+
+        def fill(count: int, account: Account | None = None) -> list[Any]:
+            made: list[Any] = []
+            for _ in range(count):
+                made.append(pymysql.connect(**lab.params(account), ssl_disabled=True))
+                stack.callback(made[-1]._force_close)
+            return made
+
+        yield fill
 
 
 def rows(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
@@ -179,6 +228,16 @@ def run(connection: Connection, *statements: str) -> None:
     for statement in statements:
         with connection.cursor() as cursor:
             cursor.execute(statement)
+
+
+def settle(connection: Connection, count: int) -> None:
+    """Wait until the server has so many connections: what has been closed goes when it goes."""
+    handle = connection.handle
+    assert handle is not None
+    while connection._simple(handle, "SHOW GLOBAL STATUS LIKE 'Threads_connected'")[0][1] != str(
+        count
+    ):
+        pass
 
 
 def names(events: list[Event]) -> list[str]:
