@@ -95,7 +95,8 @@ TABLE = {
     ),
     "invocations": Row("connections manager events"),
     "__init__": Row(f"{PUBLIC} charset options session manager invocations"),
-    "__main__": Row(PUBLIC),
+    "_cli": Row(f"{PUBLIC} options optionfile policy manager lifecycle _driver"),
+    "__main__": Row(f"{PUBLIC} _cli"),
     "contrib": Row(f"{PUBLIC} options", foreign="sqlalchemy django opentelemetry"),
 }
 
