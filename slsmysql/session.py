@@ -640,7 +640,7 @@ _REPLAYABLE = """
     max_execution_time max_heap_table_size max_join_size max_length_for_sort_data
     max_sort_length max_sp_recursion_depth max_statement_time net_read_timeout net_retry_count
     net_write_timeout old_alter_table old_mode optimizer_search_depth
-    range_optimizer_max_mem_size read_buffer_size read_rnd_buffer_size regexp_stack_limit
+    range_optimizer_max_mem_size read_buffer_size read_rnd_buffer_size
     sort_buffer_size sql_auto_is_null sql_big_selects sql_generate_invisible_primary_key sql_mode
     sql_notes sql_quote_show_create sql_require_primary_key sql_safe_updates sql_select_limit
     sql_warnings standard_compliant_cte time_zone tmp_table_size transaction_isolation
