@@ -1,0 +1,450 @@
+"""The simulator: fleets and servers that no machine here can hold, and the choice of the defaults.
+
+    python -m benchmarks.simulate              what the defaults do, in each scenario
+    python -m benchmarks.simulate --sweep      other values of what was chosen, against the defaults
+    python -m benchmarks.simulate --laws       1 000 to 100 000 containers, 90 to 16 000 connections
+    python -m benchmarks.simulate --demo FILE  beside what the emulator measured (benchmarks.demo)
+
+Virtual time, one process, the package's own decisions (``benchmarks.simulation``). The same seed
+gives the same figures. ``docs/tuning.md`` says what was read from them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.fleet import Arrivals, Burst, Fleet, Spread, rising_bursts
+from benchmarks.simulation.world import Costs, Figures, Scenario, simulate
+from slsmysql import policy
+from slsmysql.policy import Load
+from slsmysql.settings import Settings
+
+#: Containers that a platform starts each second for one function (Lambda: 1 000 in 10 seconds).
+STARTS = 100.0
+#: Seeds of the sweep: a difference that one seed shows may be luck.
+SEEDS = (1, 2, 3)
+#: Containers live for minutes where it is not their end that is looked at.
+LONG = (600.0, 900.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Other values than the defaults.
+
+    :param group: what is varied.
+    :param settings: of the connections.
+    :param policy: names of ``slsmysql.policy`` with what stands in their place.
+    """
+
+    group: str
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def in_place(names: Mapping[str, Any]) -> Iterator[None]:
+    """Let ``slsmysql.policy`` have other values for a while."""
+    before = {name: getattr(policy, name) for name in names}
+    try:
+        for name, value in names.items():
+            setattr(policy, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(policy, name, value)
+
+
+# -- scenarios -------------------------------------------------------------------------------------
+
+
+def demo(
+    *, connections: int, containers: int, seconds: float, rate: float, work: float, seed: int
+) -> Scenario:
+    """Return what ``benchmarks.demo`` plays with these arguments."""
+    return Scenario(
+        name="demo",
+        limit=connections,
+        # Three statements and a COMMIT beside the slow one.
+        work=work + 0.005,
+        fleet=Fleet(containers=containers, seed=seed),
+        arrivals=Arrivals.generate(
+            rate=rate,
+            seconds=seconds,
+            ramp=seconds / 10,
+            bursts=rising_bursts(seconds, containers),
+            seed=seed,
+        ),
+        warm=seconds / 10,
+    )
+
+
+def scenarios(seed: int) -> list[Scenario]:
+    """Return what every variant has to go through."""
+    long = {"lost": 0.0, "killed": 0.0, "starts": STARTS, "seed": seed}
+    return [
+        # 500 users per second, 90 connections: 11 containers are enough.
+        Scenario(
+            "headline",
+            90,
+            0.021,
+            Fleet(240, lifetime=LONG, **long),
+            Arrivals.generate(rate=500, seconds=20, seed=seed),
+            warm=5,
+        ),
+        # 95 % of what the connections can carry, for ever near the limit and often above it.
+        Scenario(
+            "edge",
+            90,
+            0.15,
+            Fleet(900, lifetime=LONG, **long),
+            Arrivals.generate(rate=570, seconds=20, ramp=5, seed=seed),
+            warm=8,
+        ),
+        # The demo: a little traffic, with bursts of up to 2.7 containers for each connection.
+        demo(connections=90, containers=240, seconds=30, rate=50, work=0.15, seed=seed),
+        # Every 7 seconds 20 containers for each connection, within a tenth of a second; the
+        # connections could carry it in 3 seconds.
+        Scenario(
+            "20x",
+            90,
+            0.15,
+            Fleet(1800, lifetime=LONG, **{**long, "starts": 20_000.0}),
+            Arrivals.generate(
+                rate=20,
+                seconds=28,
+                bursts=[Burst(at, 1800, 0.1) for at in (1.0, 8.0, 15.0, 22.0)],
+                seed=seed,
+            ),
+            warm=1,
+        ),
+        # The same with TLS, whose connects take a fifth of an invocation, and on a larger server.
+        Scenario(
+            "TLS",
+            1000,
+            0.15,
+            Fleet(3000, lifetime=LONG, **{**long, "starts": 20_000.0}),
+            Arrivals.generate(
+                rate=500,
+                seconds=12,
+                bursts=[Burst(at, 3000, 0.1) for at in (1.0, 6.0)],
+                seed=seed,
+            ),
+            warm=1,
+            costs=Costs(connect=0.03, connect_cpu=0.003),
+        ),
+        # Containers that live for seconds only; half of them leave a session that nobody uses.
+        Scenario(
+            "zombies",
+            90,
+            0.15,
+            Fleet(240, lifetime=(1.0, 6.0), lost=0.5, killed=0.2, starts=STARTS, seed=seed),
+            Arrivals.generate(rate=250, seconds=20, ramp=2, seed=seed),
+            warm=5,
+        ),
+    ]
+
+
+def law(containers: int, limit: int, seed: int) -> Scenario:
+    """Return a burst of all containers at once, from zero, on a server of this size.
+
+    An invocation works for so long that the connections can carry the burst in 3 seconds, if that
+    is a time that there is.
+    """
+    work = min(1.0, max(0.005, 3.0 * limit / containers))
+    return Scenario(
+        f"{containers} : {limit}",
+        limit,
+        work,
+        Fleet(containers, lifetime=LONG, lost=0.0, killed=0.0, starts=1e6, seed=seed),
+        Arrivals.generate(rate=0, seconds=0, bursts=[Burst(0.0, containers, 0.1)], seed=seed),
+    )
+
+
+# -- variants --------------------------------------------------------------------------------------
+
+
+def power(exponent: float) -> Callable[[Load, Settings, float], bool]:
+    """Give up with the share of the way from threshold to limit, to a power."""
+
+    def gives_up(load: Load, settings: Settings, chance: float) -> bool:
+        over = policy.excess(load, settings)
+        room = max(1, load.limit - (load.used - over)) if over else 1
+        return over > 0 and chance < (over / room) ** exponent
+
+    return gives_up
+
+
+def only_excess(load: Load, settings: Settings, chance: float) -> bool:
+    """Give up so that, of all who are connected, as many go as there are too many."""
+    return chance < policy.excess(load, settings) / max(1, load.used)
+
+
+def excess_then_all(load: Load, settings: Settings, chance: float) -> bool:
+    """Give up as ``only_excess``, but surely when the server is full."""
+    return load.used >= load.limit or only_excess(load, settings, chance)
+
+
+def when_full(load: Load, settings: Settings, chance: float) -> bool:
+    """Give up when the server is full, and never else."""
+    return load.used >= load.limit
+
+
+def above(load: Load, settings: Settings, chance: float) -> bool:
+    """Give up whenever there are too many."""
+    return policy.excess(load, settings) > 0
+
+
+def never(load: Load, settings: Settings, chance: float) -> bool:
+    """Keep what one has: zombies and leases have to do."""
+    return False
+
+
+DEFAULTS = Variant("defaults", "defaults")
+
+VARIANTS = (
+    *(
+        Variant("back-off", f"full, base {base:g}, cap {cap:g}", settings)
+        for base, cap, settings in (
+            (base, cap, {"backoff_base": base, "backoff_cap": cap})
+            for base in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+            for cap in (0.25, 0.5, 1.0, 2.0, 5.0)
+        )
+    ),
+    *(
+        Variant(
+            "back-off",
+            f"decorrelated, base {base:g}, cap {cap:g}",
+            {"backoff": "decorrelated", "backoff_base": base, "backoff_cap": cap},
+        )
+        for base in (0.005, 0.01, 0.05)
+        for cap in (0.5, 1.0, 2.0)
+    ),
+    *(
+        Variant("giving up", name, policy={"gives_up": function})
+        for name, function in (
+            ("share of the way, square root", power(0.5)),
+            ("share of the way, squared", power(2)),
+            ("share of the way, 4th power", power(4)),
+            ("the excess only", only_excess),
+            ("the excess; all when full", excess_then_all),
+            ("only when full", when_full),
+            ("all above the threshold", above),
+            ("never", never),
+        )
+    ),
+    *(Variant("threshold", f"{share:g}", {"conn_utilization": share}) for share in (0.7, 0.9)),
+    *(
+        Variant("looks", f"every {seconds:g} s", {"used_conns_freq": seconds})
+        for seconds in (0.0, 0.1, 1.0, 5.0, 15.0)
+    ),
+    *(
+        Variant("looks", f"up to {seconds:g} s", policy={"LONGEST_INTERVAL": seconds})
+        for seconds in (5.0, 60.0)
+    ),
+    *(
+        Variant("leases", f"pressed {seconds} s", policy={"PRESSED_LEASE": seconds})
+        for seconds in (3, 10, 30, 60)
+    ),
+    *(
+        Variant("leases", f"busy {seconds} s", policy={"BUSY_LEASE": seconds})
+        for seconds in (15, 300, 900)
+    ),
+    *(Variant("leases", f"busy from {share:g}", policy={"CALM": share}) for share in (0.3, 0.7)),
+    Variant("leases", "none", {"lease": None}),
+)
+
+
+# -- measures --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A variant's figures over all scenarios and seeds, as ratios to the defaults'.
+
+    Each is the geometric mean of the ratios; less is better.
+
+    :param failed: invocations that failed, in all.
+    """
+
+    variant: Variant
+    failed: int
+    mean: float
+    p99: float
+    refused: float
+    storm: float
+    connects: float
+    cpu: float
+    swing: float
+
+
+Runs = Mapping[tuple[str, int], Figures]
+
+
+def runs(variant: Variant) -> Runs:
+    """Run a variant through all scenarios and seeds."""
+    settings = Settings(**variant.settings)
+    with in_place(variant.policy):
+        return {
+            (scenario.name, seed): simulate(scenario, settings, seed=seed)
+            for seed in SEEDS
+            for scenario in scenarios(seed)
+        }
+
+
+def compare(variant: Variant, its: Runs, theirs: Runs) -> Row:
+    """Hold a variant's runs against those of the defaults."""
+
+    def ratio(measure: Callable[[Figures], float], least: float) -> float:
+        """``least`` is what is as good as nothing: no ratio of small numbers counts."""
+        logs = [
+            math.log(max(least, measure(its[key])) / max(least, measure(theirs[key])))
+            for key in theirs
+        ]
+        return math.exp(math.fsum(logs) / len(logs))
+
+    return Row(
+        variant=variant,
+        failed=sum(figures.failed for figures in its.values()),
+        mean=ratio(lambda figures: _spread(figures.ready).mean, 0.001),
+        p99=ratio(lambda figures: _spread(figures.ready).p99, 0.01),
+        refused=ratio(lambda figures: figures.refused, 10),
+        storm=ratio(lambda figures: figures.storm, 10),
+        connects=ratio(lambda figures: figures.connects, 10),
+        cpu=ratio(lambda figures: figures.cpu, 0.01),
+        swing=ratio(lambda figures: figures.swing, 1),
+    )
+
+
+def _spread(spread: Spread | None) -> Spread:
+    return spread or Spread(math.inf, math.inf, math.inf, math.inf, math.inf)
+
+
+# -- what is shown ---------------------------------------------------------------------------------
+
+FIGURES = (
+    f"{'':<16}{'done':>7}{'failed':>7} | {'wait for a session, ms':^26} |"
+    f"{'connects':>9}{'refused':>8}{'worst s':>8} |{'open':>7}{'peak':>7}{'swing':>7}{'cross':>6} |"
+    f"{'gave up':>8}{'expired':>8}{'reaped':>7}{'CPU/1000':>10}\n"
+    f"{'':<30} | {'mean':>8}{'p99':>9}{'max':>9} |"
+)
+
+
+def line(name: str, figures: Figures) -> str:
+    """Return one run as a line under ``FIGURES``."""
+    ready = _spread(figures.ready)
+    return (
+        f"{name:<16}{figures.done:>7}{figures.failed:>7} |"
+        f" {ready.mean * 1e3:>8.1f}{ready.p99 * 1e3:>9.0f}{ready.max * 1e3:>9.0f} |"
+        f"{figures.connects:>9}{figures.refused:>8}{figures.storm:>8} |"
+        f"{figures.mean_open:>7.0f}{figures.peak_open:>7}{figures.swing:>7.1f}"
+        f"{figures.crossings:>6} |"
+        f"{figures.given_up:>8}{figures.expired:>8}{figures.killed:>7}"
+        f"{figures.cpu / figures.invocations * 1e3:>10.3f}"
+    )
+
+
+def show_defaults() -> None:
+    """Print what the defaults do."""
+    print(FIGURES)
+    for scenario in scenarios(SEEDS[0]):
+        print(line(scenario.name, simulate(scenario)))
+
+
+def show_sweep() -> None:
+    """Print every variant against the defaults."""
+    theirs = runs(DEFAULTS)
+    print("Ratios to the defaults, geometric means over all scenarios and seeds; less is better.\n")
+    print(
+        f"{'':<34}{'failed':>7}{'wait':>8}{'p99':>8}{'refused':>9}{'worst s':>9}{'connects':>9}"
+        f"{'CPU':>7}{'swing':>7}"
+    )
+    group = ""
+    for variant in (DEFAULTS, *VARIANTS):
+        row = compare(variant, theirs if variant is DEFAULTS else runs(variant), theirs)
+        if variant.group != group:
+            group = variant.group
+            print(group)
+        print(
+            f"  {variant.name:<32}{row.failed:>7}{row.mean:>8.2f}{row.p99:>8.2f}"
+            f"{row.refused:>9.2f}{row.storm:>9.2f}{row.connects:>9.2f}{row.cpu:>7.2f}"
+            f"{row.swing:>7.2f}",
+            flush=True,
+        )
+
+
+#: Containers and connections.
+SIZES = (
+    *((containers, 90) for containers in (90, 180, 450, 900, 1800, 5000, 20_000)),
+    *((containers, 1000) for containers in (1000, 5000, 20_000)),
+    *((containers, 16_000) for containers in (16_000, 32_000, 100_000)),
+)
+
+
+def show_laws() -> None:
+    """Print how the figures grow with the size."""
+    print("Bursts of all containers at once from zero; containers : connections.\n")
+    print(f"{FIGURES} attempts each, attempts/s in the worst second for each container")
+    for containers, limit in SIZES:
+        scenario = law(containers, limit, SEEDS[0])
+        figures = simulate(scenario)
+        each = (figures.connects + figures.refused) / figures.invocations
+        print(
+            f"{line(scenario.name, figures)}{each:>6.1f}{figures.rush / containers:>6.1f}",
+            flush=True,
+        )
+
+
+def show_demo(path: Path) -> None:
+    """Print a demo's figures of slsmysql, and those of the simulator for the same arguments."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    measured = data["results"]["slsmysql"]
+    names = ("connections", "containers", "seconds", "rate", "work", "seed")
+    scenario = demo(**{name: data["scenario"][name] for name in names})
+    figures = simulate(scenario)
+    print(f"{'':<24}{'emulator':>10}{'simulator':>10}")
+    for what, real, virtual in (
+        ("failed", sum(measured["summary"]["errors"].values()), figures.failed),
+        ("connects", measured["result"]["traffic"]["made"], figures.connects),
+        ("refused connects", measured["result"]["traffic"]["refused"], figures.refused),
+        ("mean open connections", measured["summary"]["mean_connections"], figures.mean_open),
+        ("peak open connections", measured["summary"]["peak_connections"], figures.peak_open),
+        ("median latency, ms", measured["summary"]["latency"]["p50"] * 1e3, _p50(figures)),
+    ):
+        print(f"{what:<24}{real:>10.0f}{virtual:>10.0f}")
+
+
+def _p50(figures: Figures) -> float:
+    return _spread(figures.latency).p50 * 1e3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.simulate", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--sweep", action="store_true", help="other values against the defaults")
+    what.add_argument("--laws", action="store_true", help="how the figures grow with the size")
+    what.add_argument("--demo", type=Path, metavar="FILE", help="data of benchmarks.demo")
+    args = parser.parse_args(argv)
+    if args.sweep:
+        show_sweep()
+    elif args.laws:
+        show_laws()
+    elif args.demo:
+        show_demo(args.demo)
+    else:
+        show_defaults()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A fleet of any size before a server of any size, in virtual time."""
