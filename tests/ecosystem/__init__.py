@@ -1,0 +1,1 @@
+"""One small program for each library that people read and write databases with."""
