@@ -60,7 +60,8 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """Let time pass at once."""
         self.slept.append(seconds)
-        self.advance(seconds)
+        # However short a wait is, afterwards it is later.
+        self.advance(max(seconds, 1e-9))
         self.on_sleep(seconds)
 
     def advance(self, seconds: float, *, monotonic: bool = True, wall: bool = True) -> None:
