@@ -34,7 +34,7 @@ _READERS: Mapping[str, Callable[[str], object]] = {**options.FROM_TEXT, **settin
 _SQLALCHEMYS = frozenset({"client_flag", "ssl_ca", "ssl_cert", "ssl_key"})
 
 #: Keywords that replace a dict ``ssl`` (PyMySQL): with one of them the others stay keywords, too.
-_INSTEAD_OF_SSL = frozenset({"ssl_verify_cert", "ssl_verify_identity", "ssl_key_password"})
+_INSTEAD_OF_SSL = frozenset({"ssl_verify_cert", "ssl_verify_identity"})
 
 #: What ``create_engine(isolation_level=...)`` may ask for.
 _ISOLATION_LEVELS = frozenset(
@@ -83,6 +83,9 @@ class MySQLDialect_slsmysql(MySQLDialect_pymysql):  # noqa: N801 - SQLAlchemy's 
         args, keywords = super().create_connect_args(
             url.difference_update_query(mine), _translate_args
         )
+        if "ssl" in keywords and "ssl_key_password" in given:
+            # As a keyword it would ask for less than the dict, which verifies.
+            keywords["ssl"]["password"] = given.pop("ssl_key_password")
         keywords = {**keywords, **given}
         # What the engine wants of every connection is set up with the session and kept while it
         # is parked, instead of being set again at each checkout.

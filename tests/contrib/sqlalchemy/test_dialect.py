@@ -125,6 +125,10 @@ def test_wrong_option_is_refused_when_the_engine_is_made(query: str, words: str)
             "ssl_ca=ca&ssl_verify_identity=true",
             {"ssl_ca": "ca", "ssl_verify_identity": True},
         ),
+        (
+            "ssl_ca=ca&ssl_cert=cert&ssl_key_password=word",
+            {"ssl": {"ca": "ca", "cert": "cert", "password": "word"}},
+        ),
         ("ssl_disabled=1", {"ssl_disabled": True}),
     ],
 )
