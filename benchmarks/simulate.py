@@ -1,7 +1,7 @@
 """The simulator: fleets and servers that no machine here can hold, and the choice of the defaults.
 
     python -m benchmarks.simulate              what the defaults do, in each scenario
-    python -m benchmarks.simulate --sweep      other values of what was chosen, against the defaults
+    python -m benchmarks.simulate --sweep      other values of what was chosen, against the choice
     python -m benchmarks.simulate --laws       1 000 to 100 000 containers, 90 to 16 000 connections
     python -m benchmarks.simulate --demo FILE  beside what the emulator measured (benchmarks.demo)
 
@@ -17,7 +17,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,10 @@ from benchmarks.fleet import Arrivals, Burst, Fleet, Spread, rising_bursts
 from benchmarks.simulation.world import Costs, Figures, Scenario, simulate
 from slsmysql import policy
 from slsmysql.policy import Load
-from slsmysql.settings import Settings
+from slsmysql.settings import NAMES, Settings
 
 #: Containers that a platform starts each second for one function (Lambda: 1 000 in 10 seconds).
 STARTS = 100.0
-#: Seeds of the sweep: a difference that one seed shows may be luck.
-SEEDS = (1, 2, 3)
 #: Containers live for minutes where it is not their end that is looked at.
 LONG = (600.0, 900.0)
 
@@ -89,14 +87,18 @@ def demo(
 
 def scenarios(seed: int) -> list[Scenario]:
     """Return what every variant has to go through."""
-    long = {"lost": 0.0, "killed": 0.0, "starts": STARTS, "seed": seed}
+
+    def fleet(containers: int, starts: float = STARTS) -> Fleet:
+        """Return containers that live on."""
+        return Fleet(containers, lifetime=LONG, lost=0.0, killed=0.0, starts=starts, seed=seed)
+
     return [
         # 500 users per second, 90 connections: 11 containers are enough.
         Scenario(
             "headline",
             90,
             0.021,
-            Fleet(240, lifetime=LONG, **long),
+            fleet(240),
             Arrivals.generate(rate=500, seconds=20, seed=seed),
             warm=5,
         ),
@@ -105,23 +107,29 @@ def scenarios(seed: int) -> list[Scenario]:
             "edge",
             90,
             0.15,
-            Fleet(900, lifetime=LONG, **long),
+            fleet(900),
             Arrivals.generate(rate=570, seconds=20, ramp=5, seed=seed),
             warm=8,
         ),
         # The demo: a little traffic, with bursts of up to 2.7 containers for each connection.
         demo(connections=90, containers=240, seconds=30, rate=50, work=0.15, seed=seed),
+        # The same before a server that is slow to let go: what giving up all at once would do.
+        replace(
+            demo(connections=90, containers=240, seconds=30, rate=50, work=0.15, seed=seed),
+            name="slow",
+            costs=Costs(release=0.05),
+        ),
         # Every 7 seconds 20 containers for each connection, within a tenth of a second; the
         # connections could carry it in 3 seconds.
         Scenario(
             "20x",
             90,
             0.15,
-            Fleet(1800, lifetime=LONG, **{**long, "starts": 20_000.0}),
+            fleet(1800, starts=20_000),
             Arrivals.generate(
                 rate=20,
-                seconds=28,
-                bursts=[Burst(at, 1800, 0.1) for at in (1.0, 8.0, 15.0, 22.0)],
+                seconds=14,
+                bursts=[Burst(at, 1800, 0.1) for at in (1.0, 8.0)],
                 seed=seed,
             ),
             warm=1,
@@ -131,7 +139,7 @@ def scenarios(seed: int) -> list[Scenario]:
             "TLS",
             1000,
             0.15,
-            Fleet(3000, lifetime=LONG, **{**long, "starts": 20_000.0}),
+            fleet(3000, starts=20_000),
             Arrivals.generate(
                 rate=500,
                 seconds=12,
@@ -193,73 +201,93 @@ def excess_then_all(load: Load, settings: Settings, chance: float) -> bool:
     return load.used >= load.limit or only_excess(load, settings, chance)
 
 
-def when_full(load: Load, settings: Settings, chance: float) -> bool:
+def when_full(load: Load, _settings: Settings, _chance: float) -> bool:
     """Give up when the server is full, and never else."""
     return load.used >= load.limit
 
 
-def above(load: Load, settings: Settings, chance: float) -> bool:
+def above(load: Load, settings: Settings, _chance: float) -> bool:
     """Give up whenever there are too many."""
     return policy.excess(load, settings) > 0
 
 
-def never(load: Load, settings: Settings, chance: float) -> bool:
+def never(_load: Load, _settings: Settings, _chance: float) -> bool:
     """Keep what one has: zombies and leases have to do."""
     return False
 
 
-DEFAULTS = Variant("defaults", "defaults")
+def variant(group: str, name: str, **values: Any) -> Variant:
+    """Return the choice with some values in the place of its own.
+
+    :param values: of settings, and of ``slsmysql.policy``, by their names.
+    """
+    settings = {name: values[name] for name in values if name in NAMES}
+    names = {name: values[name] for name in values if name not in NAMES}
+    return Variant(group, name, {**CHOICE.settings, **settings}, {**CHOICE.policy, **names})
+
+
+#: What the sweep led to; everything that it is held against differs in one thing.
+CHOICE = Variant(
+    "",
+    "the choice",
+    {"backoff": "full", "backoff_base": 0.05, "backoff_cap": 1.0},
+    {"gives_up": above, "LONGEST_INTERVAL": 5.0},
+)
 
 VARIANTS = (
-    *(
-        Variant("back-off", f"full, base {base:g}, cap {cap:g}", settings)
-        for base, cap, settings in (
-            (base, cap, {"backoff_base": base, "backoff_cap": cap})
-            for base in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
-            for cap in (0.25, 0.5, 1.0, 2.0, 5.0)
-        )
+    variant(
+        "the first guess",
+        "first guess",
+        backoff_base=0.01,
+        gives_up=power(1),
+        LONGEST_INTERVAL=15.0,
     ),
     *(
-        Variant(
+        variant("back-off", f"full, {base:g} to {cap:g} s", backoff_base=base, backoff_cap=cap)
+        for base, cap in (
+            *((base, cap) for base in (0.01, 0.05, 0.1) for cap in (0.5, 1.0, 2.0)),
+            *((0.02, 1.0), (0.2, 1.0), (0.05, 0.25), (0.05, 5.0)),
+        )
+        if (base, cap) != (0.05, 1.0)
+    ),
+    *(
+        variant(
             "back-off",
-            f"decorrelated, base {base:g}, cap {cap:g}",
-            {"backoff": "decorrelated", "backoff_base": base, "backoff_cap": cap},
+            f"decorrelated, {base:g} to {cap:g} s",
+            backoff="decorrelated",
+            backoff_base=base,
+            backoff_cap=cap,
         )
-        for base in (0.005, 0.01, 0.05)
-        for cap in (0.5, 1.0, 2.0)
+        for base, cap in ((0.01, 0.5), (0.01, 1.0), (0.05, 0.5), (0.05, 1.0), (0.05, 2.0))
     ),
     *(
-        Variant("giving up", name, policy={"gives_up": function})
+        variant("giving up", name, gives_up=function)
         for name, function in (
-            ("share of the way, square root", power(0.5)),
-            ("share of the way, squared", power(2)),
-            ("share of the way, 4th power", power(4)),
+            ("share of the way", power(1)),
+            ("its 4th root", power(0.25)),
+            ("its square", power(2)),
             ("the excess only", only_excess),
             ("the excess; all when full", excess_then_all),
             ("only when full", when_full),
-            ("all above the threshold", above),
             ("never", never),
         )
     ),
-    *(Variant("threshold", f"{share:g}", {"conn_utilization": share}) for share in (0.7, 0.9)),
+    *(variant("threshold", f"{share:g}", conn_utilization=share) for share in (0.5, 0.7, 0.9, 1.0)),
     *(
-        Variant("looks", f"every {seconds:g} s", {"used_conns_freq": seconds})
-        for seconds in (0.0, 0.1, 1.0, 5.0, 15.0)
+        variant("looks", f"every {seconds:g} s", used_conns_freq=seconds)
+        for seconds in (0.0, 0.1, 1.0, 15.0)
     ),
     *(
-        Variant("looks", f"up to {seconds:g} s", policy={"LONGEST_INTERVAL": seconds})
-        for seconds in (5.0, 60.0)
+        variant("looks", f"up to {seconds:g} s", LONGEST_INTERVAL=seconds)
+        for seconds in (1.0, 2.0, 15.0, 60.0)
     ),
     *(
-        Variant("leases", f"pressed {seconds} s", policy={"PRESSED_LEASE": seconds})
+        variant("leases", f"pressed {seconds} s", PRESSED_LEASE=seconds)
         for seconds in (3, 10, 30, 60)
     ),
-    *(
-        Variant("leases", f"busy {seconds} s", policy={"BUSY_LEASE": seconds})
-        for seconds in (15, 300, 900)
-    ),
-    *(Variant("leases", f"busy from {share:g}", policy={"CALM": share}) for share in (0.3, 0.7)),
-    Variant("leases", "none", {"lease": None}),
+    *(variant("leases", f"busy {seconds} s", BUSY_LEASE=seconds) for seconds in (15, 300, 900)),
+    *(variant("leases", f"busy from {share:g}", CALM=share) for share in (0.3, 0.7)),
+    variant("leases", "none", lease=None),
 )
 
 
@@ -268,7 +296,7 @@ VARIANTS = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A variant's figures over all scenarios and seeds, as ratios to the defaults'.
+    """A variant's figures over all scenarios, as ratios to the choice's.
 
     Each is the geometric mean of the ratios; less is better.
 
@@ -286,22 +314,18 @@ class Row:
     swing: float
 
 
-Runs = Mapping[tuple[str, int], Figures]
+Runs = Mapping[str, Figures]
 
 
-def runs(variant: Variant) -> Runs:
-    """Run a variant through all scenarios and seeds."""
+def runs(variant: Variant, seed: int) -> Runs:
+    """Run a variant through all scenarios."""
     settings = Settings(**variant.settings)
     with in_place(variant.policy):
-        return {
-            (scenario.name, seed): simulate(scenario, settings, seed=seed)
-            for seed in SEEDS
-            for scenario in scenarios(seed)
-        }
+        return {each.name: simulate(each, settings, seed=seed) for each in scenarios(seed)}
 
 
 def compare(variant: Variant, its: Runs, theirs: Runs) -> Row:
-    """Hold a variant's runs against those of the defaults."""
+    """Hold a variant's runs against others."""
 
     def ratio(measure: Callable[[Figures], float], least: float) -> float:
         """``least`` is what is as good as nothing: no ratio of small numbers counts."""
@@ -352,30 +376,30 @@ def line(name: str, figures: Figures) -> str:
     )
 
 
-def show_defaults() -> None:
+def show_defaults(seed: int) -> None:
     """Print what the defaults do."""
     print(FIGURES)
-    for scenario in scenarios(SEEDS[0]):
-        print(line(scenario.name, simulate(scenario)))
+    for scenario in scenarios(seed):
+        print(line(scenario.name, simulate(scenario, seed=seed)))
 
 
-def show_sweep() -> None:
-    """Print every variant against the defaults."""
-    theirs = runs(DEFAULTS)
-    print("Ratios to the defaults, geometric means over all scenarios and seeds; less is better.\n")
+def show_sweep(seed: int) -> None:
+    """Print every variant against the choice."""
+    theirs = runs(CHOICE, seed)
+    print("Ratios to the choice, geometric means over all scenarios; less is better.\n")
     print(
-        f"{'':<34}{'failed':>7}{'wait':>8}{'p99':>8}{'refused':>9}{'worst s':>9}{'connects':>9}"
+        f"{'':<28}{'failed':>7}{'wait':>7}{'p99':>7}{'refused':>9}{'worst s':>9}{'connects':>10}"
         f"{'CPU':>7}{'swing':>7}"
     )
     group = ""
-    for variant in (DEFAULTS, *VARIANTS):
-        row = compare(variant, theirs if variant is DEFAULTS else runs(variant), theirs)
+    for variant in (CHOICE, *VARIANTS):
+        row = compare(variant, theirs if variant is CHOICE else runs(variant, seed), theirs)
         if variant.group != group:
             group = variant.group
             print(group)
         print(
-            f"  {variant.name:<32}{row.failed:>7}{row.mean:>8.2f}{row.p99:>8.2f}"
-            f"{row.refused:>9.2f}{row.storm:>9.2f}{row.connects:>9.2f}{row.cpu:>7.2f}"
+            f"  {variant.name:<26}{row.failed:>7}{row.mean:>7.2f}{row.p99:>7.2f}"
+            f"{row.refused:>9.2f}{row.storm:>9.2f}{row.connects:>10.2f}{row.cpu:>7.2f}"
             f"{row.swing:>7.2f}",
             flush=True,
         )
@@ -389,13 +413,15 @@ SIZES = (
 )
 
 
-def show_laws() -> None:
+def show_laws(seed: int) -> None:
     """Print how the figures grow with the size."""
     print("Bursts of all containers at once from zero; containers : connections.\n")
-    print(f"{FIGURES} attempts each, attempts/s in the worst second for each container")
+    print(f"{FIGURES}{'':>79}|{'':>33} tries of each, of each in the worst second")
+    settings = Settings(**CHOICE.settings)
     for containers, limit in SIZES:
-        scenario = law(containers, limit, SEEDS[0])
-        figures = simulate(scenario)
+        scenario = law(containers, limit, seed)
+        with in_place(CHOICE.policy):
+            figures = simulate(scenario, settings, seed=seed)
         each = (figures.connects + figures.refused) / figures.invocations
         print(
             f"{line(scenario.name, figures)}{each:>6.1f}{figures.rush / containers:>6.1f}",
@@ -431,18 +457,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulate", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--sweep", action="store_true", help="other values against the defaults")
+    what.add_argument("--sweep", action="store_true", help="other values against the choice")
     what.add_argument("--laws", action="store_true", help="how the figures grow with the size")
     what.add_argument("--demo", type=Path, metavar="FILE", help="data of benchmarks.demo")
+    parser.add_argument("--seed", type=int, default=1, help="of everything that is random (1)")
     args = parser.parse_args(argv)
     if args.sweep:
-        show_sweep()
+        show_sweep(args.seed)
     elif args.laws:
-        show_laws()
+        show_laws(args.seed)
     elif args.demo:
         show_demo(args.demo)
     else:
-        show_defaults()
+        show_defaults(args.seed)
     return 0
 
 

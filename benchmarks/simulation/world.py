@@ -17,7 +17,7 @@ import math
 import random
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.fleet import Arrivals, Fate, Fleet, Pool, Spread
@@ -37,6 +37,8 @@ GRID = 0.1
 #: MySQL's count of threads is exact, but for its event scheduler.
 VERSION = "8.4.6"
 ACCOUNT = "app"
+#: The servers' own, in seconds.
+WAIT_TIMEOUT = 28_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,7 +425,9 @@ class World:
     def _set_up(self, container: Container, task: Task, session: Session) -> None:
         """Set the lease, as the package does where autocommit is off."""
         load_manager = container.manager
-        if load_manager.pressed():
+        if self.settings.lease is None:
+            pass
+        elif load_manager.pressed():
             session.lease = load_manager.lease()
         else:
             _, session.lease = load_manager.lease_of_new(session)
@@ -431,7 +435,7 @@ class World:
         used = known.used_at_connect or 0
         # The first time in a process it is the server that works it out.
         seconds = session.lease or policy.lease(Load(used, self.scenario.limit), self.settings)
-        session.wait_timeout = seconds or 28_800
+        session.wait_timeout = seconds or WAIT_TIMEOUT
         self._at(
             self.now + session.wait_timeout + self.scenario.work,
             self._expire,
@@ -532,9 +536,7 @@ class World:
             mean_open=self._area / self.now if self.now else 0.0,
             peak_open=self._peak,
             swing=math.sqrt(sum((n - mean) ** 2 for n in stable) / max(1, len(stable))),
-            crossings=sum(
-                now and not before for before, now in zip(above, above[1:], strict=False)
-            ),
+            crossings=sum(now and not before for before, now in itertools.pairwise(above)),
             given_up=counts["given_up"],
             expired=counts["expired"],
             killed=counts["killed"],
@@ -553,11 +555,6 @@ def simulate(scenario: Scenario, settings: Settings | None = None, *, seed: int 
     :param settings: None for the package's defaults.
     """
     return World(scenario, settings or Settings(), seed).run()
-
-
-def with_costs(scenario: Scenario, **costs: float) -> Scenario:
-    """Return a scenario in which some things take another time."""
-    return replace(scenario, costs=replace(scenario.costs, **costs))
 
 
 def _never(seconds: float) -> None:
