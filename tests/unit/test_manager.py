@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slsmysql import err, events, manager, policy
@@ -22,6 +22,9 @@ from slsmysql.events import Event, Stats, Teller
 from slsmysql.manager import Environment, Manager, Server
 from slsmysql.policy import Load
 from slsmysql.settings import Settings
+
+#: A loaded machine is no failure.
+unhurried = settings(deadline=None)
 
 
 class Dice(random.Random):
@@ -283,6 +286,7 @@ def test_the_waits_are_those_of_the_settings(settings: dict[str, Any], waits: li
     assert sum(it.world.slept) <= 10
 
 
+@unhurried
 @given(
     seconds=st.floats(0.1, 60),
     takes=st.floats(0, 20),

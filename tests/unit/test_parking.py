@@ -6,11 +6,14 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from slsmysql import manager
+
+#: A loaded machine is no failure.
+unhurried = settings(deadline=None)
 
 
 class Parked:
@@ -195,8 +198,10 @@ class Parking(RuleBasedStateMachine):
 
 
 TestParking = Parking.TestCase
+TestParking.settings = unhurried
 
 
+@unhurried
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 3))))
 def test_never_more_than_asked_are_kept(steps: list[tuple[str, int]]) -> None:
     """After each parking there are at most as many as the one that parked allows."""

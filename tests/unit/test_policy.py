@@ -6,12 +6,15 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from slsmysql import policy
 from slsmysql.policy import Load, Thread
 from slsmysql.settings import Settings
+
+#: A loaded machine is no failure.
+unhurried = settings(deadline=None)
 
 CHANCES = st.floats(0, 1, exclude_max=True)
 LIMITS = st.integers(1, 100_000)
@@ -56,6 +59,7 @@ def test_threads_are_in_the_statistics(text: str) -> None:
     assert policy.threads(text) == 17
 
 
+@unhurried
 @given(st.text())
 def test_statistics_without_a_count_are_refused(text: str) -> None:
     """A text that tells no count raises, and what does raise is a ValueError."""
@@ -64,6 +68,7 @@ def test_statistics_without_a_count_are_refused(text: str) -> None:
             policy.threads(text)
 
 
+@unhurried
 @given(used=st.integers(0, 1000), limit=st.integers(-1, 1000))
 def test_utilization_is_the_used_share(used: int, limit: int) -> None:
     """Without room everything is used."""
@@ -71,6 +76,7 @@ def test_utilization_is_the_used_share(used: int, limit: int) -> None:
     assert load.utilization == (used / limit if limit > 0 else 1.0)
 
 
+@unhurried
 @given(st.integers(0, 200), LIMITS, st.integers(0, 200), LIMITS)
 def test_the_tighter_limit_counts(used: int, limit: int, ours: int, account: int) -> None:
     """Of the server's and the account's load that one counts which is nearer to its limit."""
@@ -84,6 +90,7 @@ def test_the_tighter_limit_counts(used: int, limit: int, ours: int, account: int
 # -- the threshold ---------------------------------------------------------------------------------
 
 
+@unhurried
 @given(two_loads(), any_settings(), CHANCES)
 def test_giving_up_grows_with_the_load(
     loads: tuple[Load, Load], settings: Settings, chance: float
@@ -93,6 +100,7 @@ def test_giving_up_grows_with_the_load(
     assert policy.gives_up(lower, settings, chance) <= policy.gives_up(higher, settings, chance)
 
 
+@unhurried
 @given(LIMITS, any_settings(), CHANCES)
 def test_giving_up_begins_above_the_threshold_and_is_sure_at_the_limit(
     limit: int, settings: Settings, chance: float
@@ -112,6 +120,7 @@ def test_giving_up_is_in_proportion_to_the_excess() -> None:
     assert sum(going) == 50
 
 
+@unhurried
 @given(two_loads(), any_settings())
 def test_the_excess_grows_with_the_load(loads: tuple[Load, Load], settings: Settings) -> None:
     """More used or fewer allowed is never less excess, which is never more than what is used."""
@@ -133,6 +142,7 @@ def test_the_excess_is_counted_in_whole_connections(
 # -- looks -----------------------------------------------------------------------------------------
 
 
+@unhurried
 @given(two_loads(), any_settings(), CHANCES)
 def test_the_interval_shrinks_with_the_load(
     loads: tuple[Load, Load], settings: Settings, chance: float
@@ -142,6 +152,7 @@ def test_the_interval_shrinks_with_the_load(
     assert 0 <= higher <= lower < 1.5 * policy.LONGEST_INTERVAL
 
 
+@unhurried
 @given(LIMITS, any_settings(), CHANCES)
 def test_the_interval_is_jittered(limit: int, settings: Settings, chance: float) -> None:
     """Containers that began together do not look together: half to one and a half of the mean."""
@@ -152,6 +163,7 @@ def test_the_interval_is_jittered(limit: int, settings: Settings, chance: float)
     assert middle == pytest.approx(policy.LONGEST_INTERVAL)
 
 
+@unhurried
 @given(two_loads(), st.floats(0, 100), CHANCES)
 def test_a_fixed_interval_is_the_users(
     loads: tuple[Load, Load], seconds: float, chance: float
@@ -164,6 +176,7 @@ def test_a_fixed_interval_is_the_users(
 # -- leases ----------------------------------------------------------------------------------------
 
 
+@unhurried
 @given(two_loads(), any_settings())
 @example((Load(60, 100), Load(90, 100)), Settings(zombie_min_timeout=120))
 def test_the_lease_never_grows_with_the_load(loads: tuple[Load, Load], settings: Settings) -> None:
@@ -175,6 +188,7 @@ def test_the_lease_never_grows_with_the_load(loads: tuple[Load, Load], settings:
     assert 1 <= higher <= lower <= (unknown or 0) == settings.lease
 
 
+@unhurried
 @given(two_loads(), any_settings())
 def test_a_lease_ends_no_session_that_is_no_zombie_yet(
     loads: tuple[Load, Load], settings: Settings
@@ -186,6 +200,7 @@ def test_a_lease_ends_no_session_that_is_no_zombie_yet(
         assert lease >= min(settings.zombie_min_timeout, settings.lease or 0)
 
 
+@unhurried
 @given(two_loads())
 def test_without_a_lease_the_servers_own_is_left(loads: tuple[Load, Load]) -> None:
     """``lease=None`` means that no wait_timeout is set, at any load."""
@@ -218,6 +233,7 @@ OWN_ASLEEP = [Thread(1, "app", "Sleep", 5000), Thread(2, "app", "Sleep", 5000)]
 
 
 @example(OWN_ASLEEP, 1, frozenset(), True, Settings())
+@unhurried
 @given(
     THREADS, st.integers(1, 60), st.frozensets(st.integers(1, 60)), st.booleans(), any_settings()
 )
@@ -258,6 +274,7 @@ def test_only_ones_own_sleepers_are_zombies(
     assert [row.time for row in found] == sorted((row.time for row in found), reverse=True)
 
 
+@unhurried
 @given(THREADS, any_settings())
 def test_who_sees_less_kills_less(rows: list[Thread], settings: Settings) -> None:
     """Where transactions cannot be seen only a part of the zombies is taken."""
@@ -388,6 +405,7 @@ def test_a_broken_handshake_is_repeated_a_few_times(errno: int) -> None:
     assert tries == [True] * policy.FEW_RETRIES + [False] * (6 - policy.FEW_RETRIES)
 
 
+@unhurried
 @given(st.integers(0, 10_000), st.text(), st.booleans(), st.integers(0, 100))
 def test_any_errno_has_an_answer(errno: int, message: str, answered: bool, retries: int) -> None:
     """What says that the server is full is worth another try, for as long as there is time."""
@@ -409,6 +427,7 @@ def test_what_a_refusal_says_of_the_load(errno: int, full: bool, accounts: bool)
     assert policy.is_accounts(errno) is accounts
 
 
+@unhurried
 @given(st.integers(0, 10_000), st.floats(0, 60), CHANCES)
 def test_an_exhausted_server_is_left_alone(errno: int, delay: float, chance: float) -> None:
     """After "out of memory" the wait is a second on average, spread; after others as it was."""

@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from slsmysql import session
 from slsmysql.session import OTHER, PLAIN_READ, REPLAYABLE, Effect, classify, effect_of
+
+#: A loaded machine is no failure.
+unhurried = settings(deadline=None)
 
 #: Statements that leave state which a new session would not have, and the kind of it.
 PINNING = [
@@ -261,6 +264,7 @@ def test_what_a_new_session_would_not_have_pins(sql: str, kind: str) -> None:
     assert not effect.read
 
 
+@unhurried
 @given(any_spelling(PINNING))
 def test_no_spelling_hides_a_pin(case: tuple[tuple[str, str], str]) -> None:
     """Letter case, white space and comments change nothing about what pins."""
@@ -276,6 +280,7 @@ def test_nothing_else_pins(sql: str) -> None:
     assert classify(sql).pins == frozenset()
 
 
+@unhurried
 @given(any_spelling(NOT_PINNING))
 def test_no_spelling_makes_a_pin(case: tuple[str, str]) -> None:
     """Letter case, white space and comments pin nothing."""
@@ -404,6 +409,7 @@ def test_plain_reads_are_known(sql: str) -> None:
     assert classify(f"{sql};").read
 
 
+@unhurried
 @given(any_spelling(PLAIN_READS))
 def test_a_plain_read_is_one_in_any_spelling(case: tuple[str, str]) -> None:
     """Letter case, white space and comments change nothing about a plain read."""
@@ -417,6 +423,7 @@ def test_what_may_do_more_is_no_plain_read(sql: str) -> None:
     assert not classify(sql).read
 
 
+@unhurried
 @given(any_spelling(NO_PLAIN_READS))
 def test_no_spelling_makes_a_plain_read(case: tuple[str, str]) -> None:
     """Letter case, white space and comments make a plain read of nothing."""
@@ -424,6 +431,7 @@ def test_no_spelling_makes_a_plain_read(case: tuple[str, str]) -> None:
     assert not classify(sql).read
 
 
+@unhurried
 @given(st.from_regex(r"[A-Za-z_\u00e0-\u00ff][\w$]{0,20}", fullmatch=True))
 def test_an_unknown_function_is_no_plain_read(name: str) -> None:
     """A name that is no known function and no word of the grammar may be a stored function."""
@@ -679,6 +687,7 @@ def test_what_is_set_again(sql: str, replay: list[tuple[str, str]]) -> None:
     assert effect.pins == frozenset()
 
 
+@unhurried
 @given(
     any_spelling(["SET SESSION time_zone = '+01:00' , @@SESSION . sql_notes = 0 , NAMES latin1"])
 )
@@ -692,6 +701,7 @@ def test_a_set_is_understood_in_any_spelling(case: tuple[str, str]) -> None:
     ]
 
 
+@unhurried
 @given(
     name=st.sampled_from(sorted(REPLAYABLE)),
     value=st.one_of(
@@ -848,6 +858,7 @@ TEXTS = st.one_of(st.text(), st.lists(st.sampled_from(FRAGMENTS)).map(" ".join))
 DENSE = st.lists(st.sampled_from(FRAGMENTS)).map("".join)
 
 
+@unhurried
 @given(st.one_of(TEXTS, DENSE))
 @example("SET")
 @example("\\")
@@ -860,6 +871,7 @@ def test_any_text_has_an_effect(sql: str) -> None:
     assert effect_of(sql) == effect_of(sql) == effect
 
 
+@unhurried
 @given(DENSE, DENSE)
 def test_a_text_of_two_readings_is_judged_by_the_worse(before: str, after: str) -> None:
     """What any sql_mode's reading pins is pinned, and a plain read is one by all of them."""
@@ -872,6 +884,7 @@ def test_a_text_of_two_readings_is_judged_by_the_worse(before: str, after: str) 
         assert effect.commits >= reading.commits
 
 
+@unhurried
 @given(st.sampled_from(["INSERT INTO t ", "replace t ", "UPDATE t SET ", "DELETE FROM t "]), TEXTS)
 @example("replace t ", "SELECT 1 INTO @a")
 @example("INSERT INTO t ", "SELECT 1 INTO @a")
