@@ -103,6 +103,8 @@ class Connection(Lifecycle):
         settings = Settings.build(rest, os.environ)
         del keywords
         self._set_options(options, settings)
+        _connections.add(self)
+        self._deferred = bool(defer)
         if not defer:
             self.connect()
 
@@ -123,6 +125,7 @@ class Connection(Lifecycle):
         with self._lock:
             old = self._handle
             self._fresh()
+            self._deferred = False
             self._result = None
             if old is not None:
                 old.quit()
@@ -134,7 +137,6 @@ class Connection(Lifecycle):
                 self._teller.tell("unpark", connection_id=parked.handle.thread_id)
             else:
                 self._open()
-            _connections.add(self)
 
     # -- statements ----------------------------------------------------------------------------
 
@@ -143,7 +145,9 @@ class Connection(Lifecycle):
 
         :return: the number of rows, found or affected.
         """
-        effect, self._effect = self._effect, None
+        told, self._effect = self._effect, None
+        # A subclass of Cursor may run another statement in between: its text is another object.
+        effect = told[1] if told is not None and told[0] is sql else None
         if isinstance(sql, str):
             if effect is None:
                 effect = effect_of(sql)
@@ -228,17 +232,21 @@ class Connection(Lifecycle):
         with self.transaction():
             return work(self)
 
-    def end_invocation(self) -> None:
-        """End what a function's invocation left open, and run the boundary; never raises.
+    def end_invocation(self, invocation: object) -> None:
+        """End what an invocation left open, and run the boundary; never raises.
 
-        See ``slsmysql.invocation``, which calls this for every connection.
+        See ``slsmysql.invocation``, which calls this for every connection.  One that was last
+        used elsewhere, by another invocation in another thread or task, is that one's business.
         """
-        if not self._lock.acquire(blocking=False):
-            return  # in use by another thread: its own business
+        if self._used_in is not invocation or not self._lock.acquire(blocking=False):
+            return
         try:
             if self._closed or self._busy:
                 return
             self._broken = None
+            if self._result is not None and self._result.unbuffered_active:
+                # A stream that nobody will read: ending the session is cheaper than reading it.
+                self._drop("left unread at the end of an invocation")
             if self._state.dirty:
                 self._teller.count("rolled_back")
                 self._teller.tell("rolled_back", detail="left open at the end of an invocation")
@@ -313,7 +321,7 @@ class Connection(Lifecycle):
     @property
     def open(self) -> bool:
         """Whether statements can be run: connected, or dormant and connecting at need."""
-        if self._closed or self._broken is not None:
+        if self._closed or self._broken is not None or self._deferred:
             return False
         return self._handle is None or self._handle.alive or self._state.replaceable()
 
@@ -397,8 +405,6 @@ class Connection(Lifecycle):
         """Whether autocommit is on, as the server last said."""
         if self._handle is None and "autocommit" in self._state.replay:
             return self._state.replay["autocommit"].endswith("1")
-        if self._handle is None and not self._closed and self.options.autocommit is not None:
-            return self.options.autocommit
         return bool(self.server_status & AUTOCOMMIT)
 
     def select_db(self, db: str | bytes) -> None:
@@ -437,7 +443,7 @@ class Connection(Lifecycle):
                 stacklevel=2,
             )
         with self._lock:
-            if self._closed or self._broken is not None:
+            if self._closed or self._broken is not None or self._deferred:
                 if not reconnect:
                     raise err.Error("Already closed")
                 self.connect()
@@ -454,10 +460,10 @@ class Connection(Lifecycle):
             if handle is not None:
                 handle.abandon()
                 self._handle = None
-            if reconnect:
-                self.connect()
-            elif self._state.replaceable():
+            if self._state.replaceable():
                 self._reopen("found lost by ping()")
+            elif reconnect:
+                self.connect()
             else:
                 what = self._lose("found lost by ping()")
                 raise err.OperationalError(CR.CR_SERVER_LOST, f"{_driver.LOST_MESSAGE} ({what})")
@@ -493,9 +499,13 @@ class Connection(Lifecycle):
         if type(obj) in _SEQUENCES:
             escape = self.escape
             return "(" + ",".join([escape(item, mapping) for item in obj]) + ")"
-        return converters.escape_item(
-            obj, self.encoding, self.encoders if mapping is None else mapping
-        )
+        if mapping is None:
+            mapping = self.encoders
+        encoder = mapping.get(type(obj))
+        if encoder is None or encoder is converters.escape_sequence:
+            return converters.escape_item(obj, self.encoding, mapping)
+        text: str = encoder(obj, mapping)
+        return text
 
     def literal(self, obj: Any) -> str:
         """Deprecated name of ``escape``."""
@@ -507,7 +517,7 @@ class Connection(Lifecycle):
         return self.escape(obj)
 
     def _escape_string(self, text: str) -> str:
-        if self.server_status & NO_BACKSLASH_ESCAPES:
+        if self._state.status & NO_BACKSLASH_ESCAPES:
             return text.replace("'", "''")
         return converters.escape_string(text)
 
@@ -563,7 +573,7 @@ class Connection(Lifecycle):
         """
         from dataclasses import replace
 
-        changes: dict[str, Any] = {"user": user, "password": Secret(password)}
+        changes: dict[str, Any] = {"user": user, "password": Secret(password or b"")}
         if database is not None:
             changes["database"] = database
         with self._lock:
@@ -580,25 +590,27 @@ class Connection(Lifecycle):
 
 
 def close_all() -> None:
-    """End every parked session of this process: for SIGTERM, before a snapshot, at exit."""
+    """End every session of this process that is at rest, parked or not: for SIGTERM, at exit.
+
+    A connection with a transaction or session state in it is left alone; the others are dormant
+    afterwards, and connect again if they are used again.
+    """
     manager.end_parked()
-
-
-def end_invocations() -> None:
-    """End what an invocation left open, on every connection of the process."""
     for connection in list(_connections):
-        connection.end_invocation()
+        connection._give_back()
+
+
+def end_invocations(invocation: object) -> None:
+    """End what ``invocation`` left open, on every connection of the process."""
+    for connection in list(_connections):
+        connection.end_invocation(invocation)
 
 
 def before_snapshot() -> None:
     """End every session at rest: a snapshot of the process will be started many times."""
-    close_all()
+    manager.end_parked()
     for connection in list(_connections):
-        connection.end_invocation()
-        handle, connection._handle = connection._handle, None
-        if handle is not None:
-            handle.quit()
-            connection._lose("before a snapshot")
+        connection._drop("before a snapshot")
 
 
 def after_restore() -> None:

@@ -30,13 +30,15 @@ class Invocation:
             ``get_remaining_time_in_millis()`` (AWS Lambda) gives the deadline.
         """
         self._remaining = getattr(context, "get_remaining_time_in_millis", None)
-        self._token: Any = None
+        self._deadline: Any = None
+        self._begun: Any = None
 
     def __enter__(self) -> Self:
         """Take the deadline."""
         remaining = self._remaining
+        self._begun = manager.begin_invocation(self)
         if remaining is not None:
-            self._token = manager.set_deadline(lambda: float(remaining()) / 1000.0)
+            self._deadline = manager.set_deadline(lambda: float(remaining()) / 1000.0)
         return self
 
     def __exit__(
@@ -45,25 +47,42 @@ class Invocation:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Roll back what is open on any connection of the process, and run the boundaries."""
-        if self._token is not None:
-            manager.reset_deadline(self._token)
-            self._token = None
-        connections.end_invocations()
+        """Roll back what the invocation left open on any connection, and run the boundaries."""
+        if self._deadline is not None:
+            manager.reset_deadline(self._deadline)
+            self._deadline = None
+        manager.finish_invocation(self._begun)
+        connections.end_invocations(self)
 
     def __call__(self, handler: F) -> F:
         """Return ``handler`` wrapped; its second argument is taken for the context."""
         return _wrap(handler)
 
 
+_COROUTINE = 0x80  # inspect.CO_COROUTINE, without importing inspect
+
+
 def _wrap(handler: F) -> F:
+    code = getattr(handler, "__code__", None)
+    if code is not None and code.co_flags & _COROUTINE:
+
+        @functools.wraps(handler)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            with Invocation(_context(args, kwargs)):
+                return await handler(*args, **kwargs)
+
+        return cast("F", awaited)
+
     @functools.wraps(handler)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        context = args[1] if len(args) > 1 else kwargs.get("context")
-        with Invocation(context):
+        with Invocation(_context(args, kwargs)):
             return handler(*args, **kwargs)
 
     return cast("F", wrapped)
+
+
+def _context(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return args[1] if len(args) > 1 else kwargs.get("context")
 
 
 def invocation(handler_or_context: Any = None) -> Any:
@@ -76,10 +95,10 @@ def invocation(handler_or_context: Any = None) -> Any:
 
         with slsmysql.invocation(context): ...
 
-    At the end, whether or not by an exception, every open connection of the process is rolled
-    back where the handler left a transaction open (the event ``rolled_back`` tells), the boundary
-    is run, and no session is closed that policy lets live.  During it no wait for a connection
-    lasts longer than ``context.get_remaining_time_in_millis()``.
+    At the end, whether or not by an exception, every connection that was last used in the
+    invocation is rolled back where a transaction was left open (the event ``rolled_back`` tells),
+    the boundary is run, and no session is closed that policy lets live.  During it no wait for a
+    connection lasts longer than ``context.get_remaining_time_in_millis()``.
 
     :param handler_or_context: the handler to decorate, or the platform's context object, or
         nothing.

@@ -20,8 +20,16 @@ from slsmysql.constants import CLIENT, CR, FIELD_TYPE
 from slsmysql.cursors import Cursor
 from slsmysql.events import Teller
 from slsmysql.manager import Manager, environment
+from slsmysql.options import Secret
 from slsmysql.results import MySQLResult
-from slsmysql.session import AUTOCOMMIT, IN_TRANSACTION, OTHER, STATE_CHANGED, Effect
+from slsmysql.session import (
+    AUTOCOMMIT,
+    IN_TRANSACTION,
+    NO_BACKSLASH_ESCAPES,
+    OTHER,
+    STATE_CHANGED,
+    Effect,
+)
 from slsmysql.state import State
 
 if TYPE_CHECKING:
@@ -55,8 +63,13 @@ _UNKNOWN_COUNT = 2**64 - 1
 _UNKNOWN_VARIABLE = 1193
 _DEADLOCKS = frozenset({1205, 1213})
 _TIMED_OUT = frozenset({1969, 3024})
+#: 1290 is also raised for other options of the server's than this.
+_READ_ONLY_WORDS = ("read-only", "read_only", "read only")
+#: Shapes of results whose decoders are kept.
+_MOST_SHAPES = 256
 _MISSING: Any = object()
 _PACKAGE = f"{__package__}."
+_NEVER = float("-inf")
 #: AWS Lambda sets it anew for each invocation (Lambda developer guide, "runtime environment
 #: variables"); elsewhere it is not there and never changes.
 _INVOCATION = "_X_AMZN_TRACE_ID"
@@ -91,6 +104,8 @@ class Lifecycle:
     # So that a half-made object can be finalized.
     _handle: Handle | None = None
     _closed = True
+    #: Made with defer_connect, and not connected yet.
+    _deferred = False
 
     def _set_options(self, options: Options, settings: Settings) -> None:
         self.options = options
@@ -141,7 +156,10 @@ class Lifecycle:
         self._fresh()
         self._result: MySQLResult | None = None
         self._affected_rows = 0
-        self._effect: Effect | None = None
+        #: The text of the statement about to be sent, and what it does.
+        self._effect: tuple[object, Effect] | None = None
+        #: The invocation in which a statement was last sent.
+        self._used_in: object = None
         #: What the last statement sent does.
         self._running = OTHER
         self._decoder_cache: dict[tuple[Any, ...], Any] = {}
@@ -157,12 +175,12 @@ class Lifecycle:
         self._broken: str | None = None
         self._invocation = ""
         self._lease: int | None = None
-        self._last = self._last_wall = float("-inf")
+        self._last = self._last_wall = _NEVER
 
     # -- connecting ----------------------------------------------------------------------------
 
     def _take_parked(self) -> _Parked | None:
-        if not (self.settings.reuse and self.settings.manage_conns):
+        if not (self.settings.reuse and self.settings.manage_conns and self._as_asked()):
             return None
         while True:
             parked: _Parked | None = manager.take(self._identity)
@@ -172,6 +190,15 @@ class Lifecycle:
             if idle <= self.settings.reopen_after and (parked.lease is None or idle < parked.lease):
                 return parked
             parked.end()
+
+    def _as_asked(self) -> bool:
+        """Whether no method has changed what ``connect()`` was asked for."""
+        options = self.options
+        return (self.charset, self.collation, self.autocommit_mode) == (
+            options.charset,
+            options.collation,
+            options.autocommit,
+        )
 
     def _open(self) -> None:
         """Open a handle in the connect loop, set it up, and set again what the program had set."""
@@ -190,7 +217,7 @@ class Lifecycle:
         if self.settings.manage_conns:
             attributes["_slsmysql"] = "1"
         handle = _driver.open_handle(
-            options, options.password.get(), timeout=seconds, attributes=attributes
+            options, Secret(options.password.get()), timeout=seconds, attributes=attributes
         )
         try:
             lease = self._set_up(handle)
@@ -207,8 +234,9 @@ class Lifecycle:
         if options.sql_mode is not None:
             words.append(f"sql_mode={converters.escape_str(options.sql_mode)}")
         late_autocommit = options.init_command is not None
-        if options.autocommit is not None and not late_autocommit:
-            words.append(f"autocommit={int(options.autocommit)}")
+        autocommit = self.autocommit_mode
+        if autocommit is not None and not late_autocommit:
+            words.append(f"autocommit={int(autocommit)}")
         if settings.manage_conns:
             text, lease = self._lease_words(handle)
             words += text
@@ -225,10 +253,8 @@ class Lifecycle:
             self._simple(handle, f"SET {', '.join(words)}")
         if options.init_command is not None:
             self._simple(handle, options.init_command)
-            if options.autocommit is not None and options.autocommit != bool(
-                handle.status & AUTOCOMMIT
-            ):
-                self._simple(handle, f"SET autocommit={int(options.autocommit)}")
+            if autocommit is not None and autocommit != bool(handle.status & AUTOCOMMIT):
+                self._simple(handle, f"SET autocommit={int(autocommit)}")
         for statement in self._state.replay.values():
             self._simple(handle, statement)
         if self._state.database != options.database and self._state.database is not None:
@@ -303,7 +329,7 @@ class Lifecycle:
             handle = self._handle = None
             if not self._closed and self._broken is None:
                 self._lose("the session was interrupted")
-        if self._closed:
+        if self._closed or self._deferred:
             raise err.InterfaceError(0, "")
         if self._broken is not None:
             self._refuse_broken(effect)
@@ -321,13 +347,14 @@ class Lifecycle:
         elif self._unread():
             # A ping would get the rest of the result for an answer; reading that away tells.
             return handle
-        elif handle.ping():
-            self._touch()
-            if not effect.asks:
-                # For a program whose boundaries never allow a look that sends statements.
-                self._boundary(sql_allowed=True, may_give_up=False)
-            return handle
         else:
+            if handle.ping():
+                self._touch()
+                if not effect.asks:
+                    # For a program whose boundaries never allow a look that sends statements.
+                    self._boundary(sql_allowed=True, may_give_up=False)
+            if handle.alive:
+                return handle
             reason = f"found lost after {idle:.1f} s"
             handle.abandon()
         self._handle = None
@@ -344,6 +371,12 @@ class Lifecycle:
         result = self._result
         return result is not None and bool(result.unbuffered_active or result.has_next)
 
+    def _wake(self) -> None:
+        """Have a session before a statement is written: its sql_mode says how text is quoted."""
+        with self._lock:
+            if self._handle is None and not (self._closed or self._deferred or self._broken):
+                self._ready(OTHER)
+
     def _reopen(self, reason: str) -> Handle:
         """Replace a handle with which nothing is lost by a new one."""
         resumed = bool(self._state.status & IN_TRANSACTION)
@@ -353,9 +386,17 @@ class Lifecycle:
             self._result.unbuffered_active = False
             self._result.has_next = False
         self._state.lost()
+        quoting = self._state.status & NO_BACKSLASH_ESCAPES
+        first = self._last == _NEVER
         self._open()
         handle = self._handle
         assert handle is not None
+        if self._state.status & NO_BACKSLASH_ESCAPES != quoting and not first:
+            raise err.OperationalError(
+                CR.CR_SERVER_GONE_ERROR,
+                f"MySQL server has gone away ({reason}; the statement was not sent: it was written"
+                " for a session with another sql_mode, NO_BACKSLASH_ESCAPES, than the new one's)",
+            )
         if resumed and any(row[1] == "SERIALIZABLE" for row in self._simple(handle, _ISOLATION)):
             # There a plain SELECT locks what it reads: it was no transaction of plain reads.
             raise self._reads_lost(reason)
@@ -366,6 +407,9 @@ class Lifecycle:
         return handle
 
     def _reads_lost(self, reason: str) -> err.Error:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.quit()
         self._state.lost()
         self._broken = "lost: a transaction of reads"
         self._invocation = os.environ.get(_INVOCATION, "")
@@ -436,6 +480,7 @@ class Lifecycle:
             if effect.asks:
                 self._state.asks = True
             self._state.worked = True
+            self._used_in = manager.current_invocation()
             self._running = effect
             self._busy = True
             try:
@@ -512,6 +557,8 @@ class Lifecycle:
             or any(kind not in _NATIVE for kind, _ in types)
         ):
             decoders = self._column_decoders(raw)
+        if len(self._decoder_cache) >= _MOST_SHAPES:
+            self._decoder_cache.clear()
         self._decoder_cache[types] = decoders
         return decoders
 
@@ -532,10 +579,13 @@ class Lifecycle:
             except BaseException as error:
                 self._failed(error, handle, None, self._running, unbuffered)
             self._after(handle, self._running)
-            result = self._result
-            assert result is not None
-            self._affected_rows = result.affected_rows
-            return self._affected_rows
+            self._affected_rows = count = self._count()
+            return count
+
+    def _count(self) -> int:
+        result = self._result
+        assert result is not None
+        return result.affected_rows
 
     def _drain(self, result: MySQLResult) -> None:
         """Read away what a statement has left unread."""
@@ -551,20 +601,20 @@ class Lifecycle:
             if handle is None or self._result is not result:
                 result.unbuffered_active = False
                 return None
+            raw = None
             try:
                 raw = handle.row()
-                if raw is not None:
-                    (row,) = converters.decode_rows([raw], result.decoders)
-                    result.affected_rows = 1
-                    result.rows = (row,)
-                    return row
-                self._end_stream(result, handle)
-            except UnicodeError:
-                raise
+                if raw is None:
+                    self._end_stream(result, handle)
             except BaseException as error:
                 result.unbuffered_active = False
                 self._failed(error, handle, None, self._running, unbuffered=True)
-            return None
+            if raw is None:
+                return None
+            (row,) = converters.decode_rows([raw], result.decoders)
+            result.affected_rows = 1
+            result.rows = (row,)
+            return row
 
     def _end_stream(self, result: MySQLResult, handle: Handle) -> None:
         handle.end_rows()
@@ -606,11 +656,17 @@ class Lifecycle:
 
         :param sql: None when the failure came behind the head of the first result.
         """
-        # An interrupt between two calls of the handle leaves the stream out of step, too.
-        if handle.alive and isinstance(error, Exception):
+        # Whatever interrupts between the head of a result and its end leaves the stream out of
+        # step; an error of a decoder's is raised behind the end.
+        if handle.alive and (
+            isinstance(error, err.Error) or (isinstance(error, Exception) and not handle.pending)
+        ):
             if isinstance(error, err.Error):
                 self._touch()
                 self._state.status = handle.status
+                if not effect.read:
+                    # It may have done something before it failed (CALL).
+                    self._state.changed = True
                 if sql is not None:
                     self._refused(error, sql, effect, unbuffered)
                     return
@@ -620,6 +676,10 @@ class Lifecycle:
         if not isinstance(error, err.Error):
             # Interrupted: the program knows that it does not know.
             self._lose(f"interrupted by {type(error).__name__}")
+            raise error
+        if error.args and error.args[0] in _driver.ENDS_SESSION:
+            # The server said why, and closed: the statement was not run.
+            self._lose("closed by the server")
             raise error
         in_transaction = bool(self._state.status & IN_TRANSACTION)
         autocommit = bool(self._state.status & AUTOCOMMIT)
@@ -655,7 +715,7 @@ class Lifecycle:
         if effect.read:
             what = self._lose("lost during a read")
             raise err.OperationalError(
-                errno, message if "nothing" in what else f"{message} ({what})"
+                errno, message if self._broken is None else f"{message} ({what})"
             )
         if effect.begins and not effect.ends and not in_transaction:
             what = self._lose("lost at the beginning of a transaction")
@@ -689,7 +749,15 @@ class Lifecycle:
     ) -> None:
         """After an error packet: run the statement again where that is safe and asked for."""
         errno = error.args[0] if error.args else None
-        read_only = errno in _driver.READ_ONLY and self.settings.manage_conns
+        read_only = (
+            errno in _driver.READ_ONLY
+            and self.settings.manage_conns
+            and any(word in str(error.args[1]).lower() for word in _READ_ONLY_WORDS)
+        )
+        if effect.commits:
+            # CALL and the like may have run in part.
+            self._read_only = read_only
+            raise error
         if self._state.status & IN_TRANSACTION or not self._state.replaceable():
             self._read_only = read_only
             raise error
@@ -723,6 +791,8 @@ class Lifecycle:
                 if again.args[0] not in _DEADLOCKS:
                     raise
                 error = again
+            except BaseException as interrupt:
+                self._failed(interrupt, handle, None, OTHER, unbuffered)
             else:
                 return
         raise error
@@ -732,7 +802,10 @@ class Lifecycle:
         handle = self._reopen(reason)
         try:
             self._read(handle, handle.query(sql), unbuffered)
-        except err.Error as error:
+        except BaseException as error:
+            if not isinstance(error, err.Error):
+                self._failed(error, handle, None, effect, unbuffered)
+                raise
             if handle.alive:
                 raise
             self._handle = None
@@ -780,15 +853,44 @@ class Lifecycle:
                 or (result is not None and (result.unbuffered_active or result.has_next))
             ):
                 return
-            if not self._manager.look(
-                _Seen(self, handle), sql=sql_allowed, may_give_up=may_give_up and self._at_rest()
-            ):
-                return
+            self._busy = True
+            try:
+                give_up = self._manager.look(
+                    _Seen(self, handle),
+                    sql=sql_allowed,
+                    may_give_up=may_give_up and self._at_rest(),
+                )
+            except BaseException as error:
+                # Interrupted between a statement of ours and its answer.
+                self._drop(f"interrupted by {type(error).__name__}")
+                raise
+            finally:
+                self._busy = False
+            if give_up and self._give_back():
+                self._teller.count("given_up")
+                self._teller.tell("give_up", connection_id=handle.thread_id, load=self._server.last)
+
+    def _give_back(self) -> bool:
+        """End the session if nothing would be lost with it; whether it was ended."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            handle = self._handle
+            if handle is None or self._busy or not self._at_rest() or self._unread():
+                return False
             self._handle = None
-            self._state.status = 0
+            self._state.lost()
             handle.quit()
-            self._teller.count("given_up")
-            self._teller.tell("give_up", connection_id=handle.thread_id, load=self._server.last)
+            return True
+        finally:
+            self._lock.release()
+
+    def _drop(self, reason: str) -> None:
+        """End the session whatever is lost with it."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.quit()
+            self._lose(reason)
 
     # -- the end of a transaction, and of the connection -----------------------------------------
 
@@ -841,9 +943,13 @@ class Lifecycle:
         """Clean ``handle`` and keep it; False when that cannot be or should not be."""
         try:
             while handle.more:
+                self._state.changed = True
                 if handle.next():
                     _rows(handle, None)
-            if handle.status & IN_TRANSACTION:
+            if handle.status & IN_TRANSACTION or (
+                # An error packet does not say whether a transaction is open.
+                self._state.worked and not handle.status & AUTOCOMMIT
+            ):
                 self._simple(handle, "ROLLBACK")
             if self._manager.due():
                 seen = _Seen(self, handle)
@@ -851,17 +957,16 @@ class Lifecycle:
                     self._teller.count("given_up")
                     self._teller.tell("give_up", connection_id=handle.thread_id)
                     return False
-            if not self._state.clean():
-                if self._state.database != self.options.database:
-                    if self.options.database is None:
-                        return False
-                    handle.init_db(self._encode(self.options.database))
+            if not self._state.clean() or not self._as_asked():
+                if self.options.database is None:
+                    # No reset takes a session out of a database.
+                    return False
                 handle.reset()
-                self._state.replay = {}
-                self._state.last_insert_id = 0
-                self._state.database = self.options.database
+                self._state = State(tracked=self._state.tracked, database=self.options.database)
                 self.charset, self.collation = self.options.charset, self.options.collation
                 self.encoding = self.options.encoding
+                self.autocommit_mode = self.options.autocommit
+                handle.init_db(self._encode(self.options.database))
                 self._lease = self._set_up(handle)
         except Exception:
             return False
@@ -919,6 +1024,10 @@ class _Seen:
     @property
     def server_version(self) -> str:
         return self._handle.server_version
+
+    @property
+    def alive(self) -> bool:
+        return self._handle.alive
 
     @property
     def lease(self) -> int | None:

@@ -86,6 +86,10 @@ class Session(Protocol):
     def server_version(self) -> str:
         """The server's version as it introduced itself."""
 
+    @property
+    def alive(self) -> bool:
+        """Whether the session has not been found lost."""
+
     def statistics(self) -> str:
         """COM_STATISTICS."""
 
@@ -196,7 +200,7 @@ class Manager:
                 made = attempt(max(left(), _SHORTEST_ATTEMPT))
             except err.Error as error:
                 errno, message = _errno(error), str(error)
-                if errno and not policy.is_unreachable(errno):
+                if errno >= _FIRST_OF_SERVERS and not policy.is_unreachable(errno):
                     self.server.answered = True
                 if policy.is_denied(errno) and ask_again:
                     ask_again = False
@@ -238,7 +242,13 @@ class Manager:
         :return: as SQL, and in seconds where they are known: the first time in a process only the
             server knows its limit.
         """
-        used = self.used(session)
+        try:
+            used = self.used(session)
+        except (err.Error, ValueError):
+            if not session.alive:
+                raise
+            # A proxy that does not know the command; what a look cannot learn it does without.
+            return str(self.lease()), self.lease()
         server = self.server
         exactly = _CONNECTED if is_mariadb(session.server_version) else None
         if server.limit is None:
@@ -378,7 +388,12 @@ class Manager:
         """End zombies, at most as many as the load is above the threshold; return how many."""
         # One reaper at a time: each sees what the one before has freed, so that together they
         # kill no more than the excess.
-        (claimed,) = session.select(f"SELECT GET_LOCK('{_CLAIM}', 0)")
+        try:
+            (claimed,) = session.select(f"SELECT GET_LOCK('{_CLAIM}', 0)")
+        except err.NotSupportedError as error:
+            # Percona's cluster in its strict mode has no such locks.
+            self._tell_limited("locks", error)
+            return 0
         if str(claimed[0]) != "1":
             return 0
         try:
@@ -477,12 +492,19 @@ class Manager:
         except err.Error as error:
             self._limited("connection attributes", error)
             tagged = set()
+        else:
+            if session.connection_id not in tagged:
+                # performance_schema is off: it shows nobody's attributes, not even ours.
+                self._tell_limited("connection attributes", err.OperationalError(0, ""))
         return [row._replace(mine=row.id in tagged) for row in rows]
 
     def _limited(self, what: str, error: err.Error) -> None:
         """Tell, once, what our account may not do; anything else that went wrong is raised."""
         if _errno(error) not in _DENIED:
             raise error
+        self._tell_limited(what, error)
+
+    def _tell_limited(self, what: str, error: err.Error) -> None:
         if what not in self.server.told_limited:
             self.server.told_limited.add(what)
             self.teller.tell("limited", errno=_errno(error), detail=what)
@@ -604,10 +626,19 @@ def orphan_parked() -> None:
     """In a child after fork(): the parked sessions are the parent's."""
     global _parking  # noqa: PLW0603 - a thread that the child does not have may hold the lock
     _parking = threading.RLock()
-    _orphans.extend(session for _, session in _parked)
+    for _, session in _parked:
+        orphan(session)
     _parked.clear()
 
 
 def orphan(session: object) -> None:
-    """In a child after fork(): keep ``session`` from being finalized."""
+    """In a child after fork(): keep ``session`` from ever being finalized.
+
+    A list is not enough: it is emptied when the interpreter ends, and the driver would say goodbye
+    on the parent's socket.
+    """
     _orphans.append(session)
+    with suppress(ImportError):
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))

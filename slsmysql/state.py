@@ -9,7 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from slsmysql.session import IN_TRANSACTION, OTHER, STATE_CHANGED
+from slsmysql.session import (
+    AUTOCOMMIT,
+    IN_TRANSACTION,
+    NO_BACKSLASH_ESCAPES,
+    STATE_CHANGED,
+)
 
 if TYPE_CHECKING:
     from slsmysql.session import Effect
@@ -67,16 +72,19 @@ class State:
             self.pins -= effect.unpins
         if effect.next_only:
             self.next_only = effect.next_only
-        if effect.replay:
-            self.replay.update(effect.replay)
+        for key, statement in effect.replay:
+            # To the end: the order in which they were set last is the order to set them again.
+            self.replay.pop(key, None)
+            self.replay[key] = statement
         if effect.database is not None:
             self.database = effect.database
             self.changed = True
         if not effect.explained:
             if status & STATE_CHANGED:
                 self.pins.add("session state")
-            elif not self.tracked and effect is OTHER:
-                # A server that does not tell: a procedure, say, may have left anything.
+            if effect.commits or insert_id is None:
+                # A procedure, a stored function, several statements: what the server does not
+                # report (a lock, LAST_INSERT_ID(), the database) may have changed in them.
                 self.changed = True
 
     def replaceable(self) -> bool:
@@ -98,7 +106,10 @@ class State:
 
     def lost(self) -> None:
         """Note that the session is gone; what a new one will be told stays."""
-        self.status = 0
+        # So does how strings are quoted, as the next statement may be written before there is a
+        # session, and whether it will commit by itself.
+        self.status &= NO_BACKSLASH_ESCAPES | AUTOCOMMIT
         self.dirty = False
+        self.worked = False
         self.pins = set()
         self.next_only = frozenset()

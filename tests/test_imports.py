@@ -83,8 +83,8 @@ TABLE = {
     "manager": Row("policy backoff settings err events"),
     "results": Row("_driver", types="lifecycle"),
     "lifecycle": Row(
-        "constants err converters session state events _driver cursors manager results",
-        types="options settings",
+        "constants err converters session state events _driver cursors manager options results",
+        types="settings",
         # Lambda's runtime has it where functions start from a snapshot.
         foreign="snapshot_restore_py",
     ),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from slsmysql import err
 from slsmysql._driver.base import (
     CANNOT_REACH,
+    ENDS_SESSION,
     LOST,
     LOST_MESSAGE,
     READ_ONLY,
@@ -25,10 +26,11 @@ from slsmysql._driver.base import (
 )
 
 if TYPE_CHECKING:
-    from slsmysql.options import Options
+    from slsmysql.options import Options, Secret
 
 __all__ = [
     "CANNOT_REACH",
+    "ENDS_SESSION",
     "LOST",
     "LOST_MESSAGE",
     "READ_ONLY",
@@ -89,31 +91,37 @@ def backend_for(options: Options) -> str:
     return "pure"
 
 
+def _is_utf8(password: Secret) -> bool:
+    try:
+        password.get().decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def open_handle(
-    options: Options, password: bytes, *, timeout: float, attributes: dict[str, str]
+    options: Options, password: Secret, *, timeout: float, attributes: dict[str, str]
 ) -> Handle:
     """Open one session with a server.
 
-    :param password: the password of this attempt, as it goes over the wire.
+    :param password: the password of this attempt, as it goes over the wire, and hidden from
+        whatever prints the frames of an exception.
     :param timeout: seconds for this attempt.
     :param attributes: connection attributes, as in
         performance_schema.session_connect_attrs.
     :raises err.Error: PyMySQL's error for what went wrong.
     """
     backend = backend_for(options)
-    if backend == "c":
-        try:
-            text = password.decode()
-        except UnicodeDecodeError:
-            # The extension takes text and sends it as UTF-8.
-            if options.use_pure is False:
-                raise err.NotSupportedError(
-                    "use_pure=False: the C back end cannot send a password that is not UTF-8"
-                ) from None
-            backend = "pure"
+    if backend == "c" and not _is_utf8(password):
+        # The extension takes text and sends it as UTF-8.
+        if options.use_pure is False:
+            raise err.NotSupportedError(
+                "use_pure=False: the C back end cannot send a password that is not UTF-8"
+            )
+        backend = "pure"
     handle: Handle
     if backend == "c":
-        handle = _cext.CHandle(options, text, timeout=timeout, attributes=attributes)
+        handle = _cext.CHandle(options, password, timeout=timeout, attributes=attributes)
     else:
         # Imported when first needed: the driver's Python part costs some 60 ms of a cold start.
         from slsmysql._driver.pure import PureHandle

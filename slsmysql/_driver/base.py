@@ -36,6 +36,9 @@ LOST = frozenset(
 #: Lost, and proven not to have run the statement: the server had written this before it read it.
 LOST_UNREAD = frozenset({4031})
 
+#: Errors of a server that says why and then closes: the statement was not run.
+ENDS_SESSION = frozenset({1153, *range(1155, 1162)})
+
 #: Errors of a server that refuses because it may not write any more (a failover happened).
 READ_ONLY = frozenset({1290, 1836})
 
@@ -69,7 +72,8 @@ class Field(NamedTuple):
         catalog, db, *names = raw[:6]
         # The C extension has str for an empty name, bytes for any other.
         texts = [name.decode(encoding, "replace") if name else "" for name in names]
-        return cls(catalog or b"", db or b"", *texts, *raw[6:])
+        rest: Any = (*texts, *raw[6:])
+        return cls(catalog or b"", db or b"", *rest)
 
     def description(self) -> tuple[str, int, None, int | None, int | None, int, bool]:
         """Return PEP 249's seven items, as PyMySQL fills them."""
@@ -115,6 +119,8 @@ class Handle(Protocol):
     message: bytes | None
     #: False only when the lost session is known not to have read the last command.
     maybe_read: bool
+    #: Whether rows of a result set may be left unread.
+    pending: bool
 
     def query(self, sql: bytes) -> bool:
         """Send ``sql`` (COM_QUERY) and read the head of the answer.
@@ -204,6 +210,6 @@ def local_infile_refused() -> err.Error:
     return err.OperationalError(CR.CR_LOAD_DATA_LOCAL_INFILE_REJECTED, LOCAL_INFILE_REFUSED)
 
 
-def file_not_found(filename: bytes, detail: OSError) -> err.Error:
+def file_not_found(filename: bytes, detail: object) -> err.Error:
     """Return PyMySQL's error for a file of LOAD DATA LOCAL that cannot be read."""
     return err.OperationalError(ER.FILE_NOT_FOUND, f"Can't open file '{filename!r}': {detail}")

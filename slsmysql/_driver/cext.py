@@ -19,6 +19,7 @@ import _mysql_connector
 from slsmysql import err
 from slsmysql._driver.base import (
     CANNOT_REACH,
+    ENDS_SESSION,
     LOCAL_INFILE_REFUSED,
     LOST,
     LOST_MESSAGE,
@@ -34,7 +35,7 @@ from slsmysql.charset import charset_by_name
 from slsmysql.constants import CLIENT, CR, SERVER_STATUS
 
 if TYPE_CHECKING:
-    from slsmysql.options import Options
+    from slsmysql.options import Options, Secret
 
 _DriverError = _mysql_connector.MySQLInterfaceError
 _PLUGINS = os.path.join(os.path.dirname(_mysql_connector.__file__), "mysql", "vendor", "plugin")
@@ -86,6 +87,7 @@ class CHandle:
         "insert_id",
         "maybe_read",
         "message",
+        "pending",
         "protocol_version",
         "secure",
         "server_capabilities",
@@ -98,7 +100,7 @@ class CHandle:
     def __init__(
         self,
         options: Options,
-        password: str,
+        password: Secret,
         *,
         timeout: float,
         attributes: dict[str, str],
@@ -112,6 +114,7 @@ class CHandle:
         tls = options.tls
         self.alive = False
         self.maybe_read = True
+        self.pending = False
         self.affected_rows = self.insert_id = self.warning_count = 0
         self.message = None
         self._local_infile = options.local_infile
@@ -131,7 +134,6 @@ class CHandle:
         arguments: dict[str, Any] = {
             "host": options.host,
             "user": as_text(options.user),
-            "password": password,
             "database": as_text(options.database),
             "port": options.port,
             "unix_socket": options.unix_socket,
@@ -151,7 +153,7 @@ class CHandle:
                 ssl_verify_identity=tls.check_hostname,
             )
         try:
-            m.connect(**arguments)
+            m.connect(password=password.get().decode(), **arguments)
         except _DriverError as error:
             raise self._connect_error(error, options) from None
         except UnicodeError as error:
@@ -209,9 +211,12 @@ class CHandle:
                     CR.CR_SERVER_LOST, f"{LOST_MESSAGE}{_detail(errno, message)}"
                 ) from None
             raise err.OperationalError(errno, message) from None
+        self.pending = False
         try:
             self._m.free_result()
         except _DriverError:
+            self.alive = False
+        if errno in ENDS_SESSION:
             self.alive = False
         if message == LOCAL_INFILE_REFUSED:
             raise local_infile_refused() from None
@@ -253,6 +258,7 @@ class CHandle:
         except BaseException as error:
             self._fail(error)
         if m.have_result_set:
+            self.pending = True
             return True
         self._ok()
         return False
@@ -267,6 +273,7 @@ class CHandle:
         except BaseException as error:
             self._fail(error)
         if m.have_result_set:
+            self.pending = True
             return True
         self._ok()
         return False
@@ -316,6 +323,7 @@ class CHandle:
         m = self._m
         self.warning_count = m.warning_count()
         m.free_result()
+        self.pending = False
 
     def ping(self) -> bool:
         """See ``Handle.ping``."""
@@ -334,15 +342,22 @@ class CHandle:
             text: str = self._m.stat().decode("utf-8", "replace")
         except BaseException as error:
             self._fail(error)
-        if "Threads:" not in text:  # the extension hands out an error's text as if an answer
-            self.alive = False
+        if "Threads:" not in text:
+            # The extension hands out an error's text as if it were an answer.
+            self.alive = self.ping()
             raise err.OperationalError(CR.CR_SERVER_LOST, LOST_MESSAGE)
         return text
 
     def init_db(self, name: bytes) -> None:
         """See ``Handle.init_db``."""
         try:
-            self._m.select_db(name.decode("utf-8", "surrogateescape"))
+            # The extension takes text and sends it as UTF-8.
+            text = name.decode()
+        except UnicodeDecodeError:
+            self.query(b"USE `" + name.replace(b"`", b"``") + b"`")
+            return
+        try:
+            self._m.select_db(text)
         except BaseException as error:
             self._fail(error)
 

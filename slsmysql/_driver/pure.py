@@ -11,7 +11,6 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
-import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,6 +22,7 @@ from mysql.connector.network import MySQLTCPSocket, MySQLUnixSocket
 from slsmysql import err
 from slsmysql._driver.base import (
     CANNOT_REACH,
+    ENDS_SESSION,
     LOST,
     LOST_MESSAGE,
     Row,
@@ -37,7 +37,7 @@ from slsmysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
 from slsmysql.options import ssl_context
 
 if TYPE_CHECKING:
-    from slsmysql.options import Options
+    from slsmysql.options import Options, Secret
 
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 _SESSION_TRACK = 1 << 23
@@ -101,10 +101,12 @@ class _Login(MySQLConnection):
 
     def _do_handshake(self) -> None:
         super()._do_handshake()
-        # The command phase below speaks neither query attributes nor OK-for-EOF.
-        self._client_flags &= ~(_QUERY_ATTRIBUTES | ClientFlag.DEPRECATE_EOF)
         hello: Any = self._handshake
         capabilities = int(hello["capabilities"])
+        # The command phase below does not speak query attributes.  An OK packet for the end of
+        # rows is asked for, as a classic EOF does not say that the session's state has changed.
+        self._client_flags &= ~_QUERY_ATTRIBUTES
+        self._client_flags |= ClientFlag.DEPRECATE_EOF & capabilities
         if self._sls_options.tls.mode == "required" and not capabilities & CLIENT.SSL:
             raise errors.InterfaceError(
                 "SSL is required but the server doesn't support it",
@@ -151,7 +153,7 @@ class PureHandle:
         "_columns",
         "_local_infile",
         "_login",
-        "_pending",
+        "_ok_ends_rows",
         "_pos",
         "_read_timeout",
         "_sequence",
@@ -165,6 +167,7 @@ class PureHandle:
         "maybe_read",
         "message",
         "more",
+        "pending",
         "protocol_version",
         "secure",
         "server_capabilities",
@@ -178,7 +181,7 @@ class PureHandle:
     def __init__(
         self,
         options: Options,
-        password: bytes,
+        password: Secret,
         *,
         timeout: float,
         attributes: dict[str, str],
@@ -196,12 +199,12 @@ class PureHandle:
         self._local_infile = options.local_infile
         self._buffer, self._pos = b"", 0
         self._columns: list[bytes] = []
-        self._pending = False
+        self.pending = False
         self._sequence = 0
         login = _Login(options, timeout)
         self._login: Any = login
         login._user = as_text(options.user) or ""
-        login._password = _Password(password)
+        login._password = _Password(password.get())
         login._database = as_text(options.database) or ""
         login._client_flags = _client_flags(options)
         # 45 is utf8mb4_general_ci, which every server knows; SET NAMES follows anyway.
@@ -212,13 +215,14 @@ class PureHandle:
         login._unix_socket = options.unix_socket
         login._host, login._port = options.host, options.port
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                login._open_connection()
+            login._open_connection()
         except BaseException as error:
+            login._password = ""
             if login._socket is not None:
                 login._socket.close_connection()
             self._raise_connect_error(error, options)
+        login._password = ""
+        self._ok_ends_rows = bool(login._client_flags & ClientFlag.DEPRECATE_EOF)
         network: Any = login._socket
         self._sock: Any = network.sock
         sock = self._sock
@@ -356,20 +360,25 @@ class PureHandle:
             self.alive = False
             raise
         if packet[:1] == b"\xff":
-            self._raise_packet(packet)
+            self._raise_packet(packet, unasked=self._sequence == 0)
         return packet
 
-    def _raise_packet(self, packet: bytes) -> NoReturn:
+    def _raise_packet(self, packet: bytes, *, unasked: bool = False) -> NoReturn:
+        """Raise the server's error.
+
+        :param unasked: it was written before our command was read, which so cannot have run.
+        """
         errno = int.from_bytes(packet[1:3], "little")
         state, text = None, packet[3:]
         if text[:1] == b"#":
             state, text = text[1:6].decode("ascii", "replace"), text[6:]
         message = text.decode("utf-8", "replace")
         self.more = False
-        if errno in LOST or self._sequence == 0:
-            # Number 0: written before our command was read, so that it cannot have run.
+        if errno in ENDS_SESSION:
             self.alive = False
-            self.maybe_read = self._sequence != 0
+        if errno in LOST or unasked:
+            self.alive = False
+            self.maybe_read = not unasked
             if self.maybe_read:
                 raise err.OperationalError(
                     CR.CR_SERVER_LOST, f"{LOST_MESSAGE} ({errno}: {message})"
@@ -404,24 +413,31 @@ class PureHandle:
         if kind == _LOCAL_INFILE:
             self._send_file(packet[1:])
             return False
+        self.pending = True
         try:
             count, _ = _lenenc(packet, 0)
             self._columns = [self._packet() for _ in range(count)]
-            end = self._packet()
+            if not self._ok_ends_rows and self._packet()[:1] != b"\xfe":
+                self._malformed()
         except err.Error:
             raise
+        except (LookupError, ValueError):
+            self._malformed()
         except BaseException:
             self.alive = False
             raise
-        if end[0] != _EOF:
-            self.alive = False
-            raise err.OperationalError(CR.CR_MALFORMED_PACKET, "Malformed packet")
-        self._pending = True
         return True
 
+    def _malformed(self) -> NoReturn:
+        self.alive = False
+        raise err.OperationalError(CR.CR_MALFORMED_PACKET, "Malformed packet") from None
+
     def _ok(self, packet: bytes) -> None:
-        self.affected_rows, pos = _lenenc(packet, 1)
-        self.insert_id, pos = _lenenc(packet, pos)
+        try:
+            self.affected_rows, pos = _lenenc(packet, 1)
+            self.insert_id, pos = _lenenc(packet, pos)
+        except LookupError:
+            self._malformed()
         self.status = status = int.from_bytes(packet[pos : pos + 2], "little")
         self.warning_count = int.from_bytes(packet[pos + 2 : pos + 4], "little")
         self.message = packet[pos + 4 :]
@@ -439,7 +455,7 @@ class PureHandle:
                     while chunk := file.read(_LOCAL_INFILE_CHUNK):
                         self._send(chunk, sequence)
                         sequence += 1
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 problem = file_not_found(filename, error)
         self._send(b"", sequence)
         packet = self._packet()
@@ -454,10 +470,15 @@ class PureHandle:
         return [_column(packet) for packet in self._columns]
 
     def _end_of_rows(self, packet: bytes) -> None:
+        self.pending = False
+        if self._ok_ends_rows:
+            affected, insert_id, message = self.affected_rows, self.insert_id, self.message
+            self._ok(packet)
+            self.affected_rows, self.insert_id, self.message = affected, insert_id, message
+            return
         self.warning_count = int.from_bytes(packet[1:3], "little")
         self.status = status = int.from_bytes(packet[3:5], "little")
         self.more = bool(status & _MORE_RESULTS)
-        self._pending = False
 
     def row(self) -> tuple[bytes | None, ...] | None:
         """See ``Handle.row``."""
@@ -469,17 +490,18 @@ class PureHandle:
             self.alive = False
             raise
         first = packet[0]
-        if first == _EOF and len(packet) < _EOF_BELOW:
+        if first == _EOF and len(packet) < (_MAX_PACKET if self._ok_ends_rows else _EOF_BELOW):
             self._end_of_rows(packet)
             return None
         if first == _ERR:
-            self._pending = False
+            self.pending = False
             self._raise_packet(packet)
         return _row(packet, 0, len(packet))
 
     def batch(self, size: int, *, native: bool) -> list[Row]:
         """See ``Handle.batch``; ``native`` is for a back end that can convert."""
         rows: list[Row] = []
+        end_below = _MAX_PACKET if self._ok_ends_rows else _EOF_BELOW
         # One loop over whole buffers: a call for each packet would cost more than its columns.
         try:
             while len(rows) < size:
@@ -492,12 +514,12 @@ class PureHandle:
                     if end > have or length == _MAX_PACKET:
                         break
                     first = buffer[start]
-                    if first >= _EOF and (first == _ERR or length < _EOF_BELOW):
+                    if first >= _EOF and (first == _ERR or length < end_below):
                         self._sequence = buffer[pos + 3]
                         self._pos = end
                         packet = buffer[start:end]
                         if first == _ERR:
-                            self._pending = False
+                            self.pending = False
                             self._raise_packet(packet)
                         self._end_of_rows(packet)
                         return rows
