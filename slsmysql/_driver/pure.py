@@ -135,10 +135,10 @@ def _client_flags(options: Options) -> int:
         CLIENT.CAPABILITIES
         | _SESSION_TRACK
         | CLIENT.PS_MULTI_RESULTS
-        | (options.client_flag & ~(CLIENT.SSL | CLIENT.COMPRESS | CLIENT.CONNECT_WITH_DB))
+        # The driver sends the database's name in any case, an empty one for none.
+        | CLIENT.CONNECT_WITH_DB
+        | (options.client_flag & ~(CLIENT.SSL | CLIENT.COMPRESS))
     )
-    if options.database:
-        flags |= CLIENT.CONNECT_WITH_DB
     if options.local_infile:
         flags |= CLIENT.LOCAL_FILES
     return int(flags)
