@@ -449,6 +449,14 @@ def test_by_url(server: Server, clock: Clock) -> None:
         assert connection.settings.conn_utilization == 0.7
 
 
+@pytest.mark.parametrize("ssl_disabled", [False, True])
+def test_without_a_database(connect: Connect, server: Server, *, ssl_disabled: bool) -> None:
+    """No database is none, with TLS and without."""
+    connection = connect(database=None, ssl_disabled=ssl_disabled)
+    assert rows(connection, "SELECT DATABASE()") == [(None,)]
+    assert connection.db is None
+
+
 def test_a_deferred_connect(through: Connect, proxy: Proxy) -> None:
     """With defer_connect nothing is sent before connect(), and a statement before it says so."""
     connection = through(looks=True, defer_connect=True)
