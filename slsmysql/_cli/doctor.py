@@ -59,7 +59,7 @@ _LIMITS: Final = (
 )
 _STATUS: Final = (
     "SHOW GLOBAL STATUS WHERE Variable_name IN"
-    " ('Max_used_connections', 'Connection_errors_max_connections', 'Aborted_clients')"
+    " ('Max_used_connections', 'Connection_errors_max_connections')"
 )
 
 
@@ -375,7 +375,7 @@ class _Examination:
 
     @property
     def _is_mariadb(self) -> bool:
-        return "MariaDB" in self.watcher.connection.get_server_info()
+        return manager.is_mariadb(self.watcher.connection.get_server_info())
 
     def _limits(self, reading: Reading) -> None:
         load, server = reading.load, self.watcher.manager.server

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from slsmysql import policy
+from slsmysql import manager, policy
 from slsmysql._cli import show
 from slsmysql._cli.credentials import UsageError
 from slsmysql._cli.watcher import connected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from slsmysql._cli.watcher import Reading, Verdict, Watcher
 
@@ -38,7 +38,7 @@ def reap(
     *,
     sure: bool,
 ) -> int:
-    """End zombies, by the manager's own hand; return 1 if one that should have gone is there still.
+    """End zombies as the manager does; return 1 if one that should have gone is there still.
 
     :param sure: False: ask first.
     :raises UsageError: there is nobody to ask.
@@ -61,9 +61,7 @@ def reap(
             if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
                 tell("Nothing was ended.", answer)
                 return 1
-        watcher.manager._reap(watcher.session)
-        killed = [event.connection_id for event in watcher.told if event.name == "kill"]
-        answer["killed"] = killed
+        answer["killed"] = killed = _end(watcher, doomed)
         text = f"Ended {_sessions(len(killed))}"
         text += f": {', '.join(map(str, killed))}." if killed else "."
         if len(killed) < len(doomed):
@@ -73,6 +71,23 @@ def reap(
             )
         tell("\n\n".join([text, *_notes(watcher)]), answer)
         return int(len(killed) < len(doomed))
+
+
+def _end(watcher: Watcher, doomed: Collection[int]) -> list[int]:
+    """End those of the sessions that are zombies still; return their ids."""
+    # A new session: by its id it is known that InnoDB's list of transactions is not the one that
+    # the former has seen.
+    watcher.connect()
+    it, session = watcher.manager, watcher.session
+    ((claimed,),) = session.select(f"SELECT GET_LOCK('{manager._CLAIM}', 0)")
+    if str(claimed) != "1":
+        return []
+    return [
+        verdict.holder.thread.id
+        for verdict in watcher.verdicts(watcher.reading())
+        if verdict.reaped and verdict.holder.thread.id in doomed
+        if it._kill(session, verdict.holder.thread)
+    ]
 
 
 def _sessions(count: int) -> str:
@@ -119,6 +134,11 @@ def _notes(watcher: Watcher) -> list[str]:
             "Without PROCESS only this account's sessions are seen, and nobody's transactions: what"
             " has slept for less than zombie_max_timeout is kept. `doctor` says what to run."
         )
+    if watcher.stale:
+        notes.append(
+            "Others read INNODB_TRX all the time, so that it shows transactions as they once were:"
+            " nobody is ended by that."
+        )
     if "connection attributes" in limited:
         notes.append('performance_schema does not tell who uses slsmysql: reap="fleet" ends none.')
     if "kill" in limited:
@@ -132,7 +152,7 @@ def _as_dict(watcher: Watcher, reading: Reading, verdicts: Sequence[Verdict]) ->
     return {
         "server": watcher.where,
         **reading.as_dict(),
-        "sees_transactions": watcher.manager.server.sees_transactions,
+        "sees_transactions": watcher.sees_transactions,
         "sessions": [
             {
                 "id": verdict.holder.thread.id,

@@ -97,7 +97,8 @@ class Watcher:
         if above is not None:
             mine["conn_utilization"] = above
         self.told: list[Event] = []
-        self._limit_read = False
+        #: Whether InnoDB's list of transactions could not be had as it is now.
+        self.stale = False
         try:
             #: What a function in this environment would go by.
             self.settings = Settings.build(mine, os.environ)
@@ -148,7 +149,9 @@ class Watcher:
         account = None
         if server.account_limit > 0:
             account = Load(it._used_by_account(session), server.account_limit)
-        return Reading(Load(it.used(session), server.limit), account, self.settings)
+        mariadb = manager.is_mariadb(session.server_version)
+        used = it._connected(session) if mariadb else it.used(session)
+        return Reading(Load(used, server.limit), account, self.settings)
 
     def holders(self) -> list[Holder]:
         """Return the sessions that this account may see, the longest in their state first."""
@@ -157,6 +160,11 @@ class Watcher:
             for row in self.rows(_PROCESS_LIST)
         ]
         return sorted(found, key=lambda holder: (-holder.thread.time, holder.thread.id))
+
+    @property
+    def sees_transactions(self) -> bool:
+        """Whether it is known who has changed or locked rows."""
+        return self.manager.server.sees_transactions and not self.stale
 
     def verdicts(self, reading: Reading) -> list[Verdict]:
         """Return what reaping would make of each session, by the rules of ``policy``."""
@@ -169,14 +177,16 @@ class Watcher:
             holders = [
                 holder._replace(thread=row) for holder, row in zip(holders, threads, strict=True)
             ]
+        spared = it._with_open_work(session)
+        self.stale = spared is None
         facts: dict[str, Any] = {
             "own_id": session.connection_id,
             "user": user,
-            "spared": it._with_open_work(session),
+            "spared": spared or (),
             "sees_transactions": it.server.sees_transactions,
             "settings": self.settings,
         }
-        room = min(reading.excess, policy.MOST_KILLS)
+        room = 0 if self.stale else min(reading.excess, policy.MOST_KILLS)
         zombies = policy.zombies(threads, **facts)
         doomed = {row.id for row in zombies[:room]}
         late = {row.id for row in zombies[room:]}
@@ -186,6 +196,8 @@ class Watcher:
                 why = f"asleep for {holder.thread.time} s without open work"
             elif holder.thread.id not in late:
                 why = policy.why_not(holder.thread, **facts)
+            elif self.stale:
+                why = "asleep, but nobody knows whether it holds a transaction"
             elif reading.excess:
                 why = f"asleep, but {len(doomed)} that slept longer are enough"
             else:
