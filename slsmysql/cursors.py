@@ -127,6 +127,7 @@ class Cursor:
         """Close the cursor."""
         self.close()
 
+    # Where it counts a caller writes `self.connection or self._get_db()`: a call less.
     def _get_db(self) -> Connection:
         if self.connection is None:
             raise err.ProgrammingError("Cursor closed")
@@ -148,7 +149,7 @@ class Cursor:
     setoutputsize = setoutputsizes
 
     def _nextset(self, unbuffered: bool = False) -> bool | None:
-        connection = self._get_db()
+        connection = self.connection or self._get_db()
         current = self._result
         if current is None or current is not connection._result or not current.has_next:
             return None
@@ -166,7 +167,7 @@ class Cursor:
         return self._nextset()
 
     def _mogrify(self, query: Any, args: Any) -> Any:
-        escape = self._get_db().escape
+        escape = (self.connection or self._get_db()).escape
         if isinstance(args, (tuple, list)):
             args = tuple(map(escape, args))
         elif isinstance(args, dict):
@@ -204,7 +205,7 @@ class Cursor:
         """
         while self.nextset():
             pass
-        connection = self._get_db()
+        connection = self.connection or self._get_db()
         if args is not None:
             if connection._handle is None:
                 connection._wake()
@@ -374,7 +375,7 @@ class Cursor:
         self.rownumber = position
 
     def _query(self, query: Any) -> int:
-        connection = self._get_db()
+        connection = self.connection or self._get_db()
         self._clear_result()
         connection.query(query)
         self._do_get_result()
@@ -392,7 +393,7 @@ class Cursor:
         self._rows = None
 
     def _do_get_result(self) -> None:
-        self._result = result = self._get_db()._result
+        self._result = result = (self.connection or self._get_db())._result
         assert result is not None
         self.rowcount = result.affected_rows
         self.warning_count = result.warning_count

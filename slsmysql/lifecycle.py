@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from _thread import RLock
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from slsmysql import _driver, converters, err, manager
@@ -70,6 +71,8 @@ _MOST_SHAPES = 256
 _MISSING: Any = object()
 _PACKAGE = f"{__package__}."
 _NEVER = float("-inf")
+#: What decides how a column's values are read, of ``Handle.raw_fields``: type code and collation.
+_SHAPE = itemgetter(8, 6)
 #: AWS Lambda sets it anew for each invocation (Lambda developer guide, "runtime environment
 #: variables"); elsewhere it is not there and never changes.
 _INVOCATION = "_X_AMZN_TRACE_ID"
@@ -526,7 +529,7 @@ class Lifecycle:
             return
         raw = handle.raw_fields()
         result = MySQLResult(raw, self.encoding)
-        types = tuple([(field[8], field[6]) for field in raw])
+        types = tuple(map(_SHAPE, raw))
         decoders = self._decoder_cache.get(types, _MISSING)
         if decoders is _MISSING:
             decoders = self._make_decoders(handle, raw, types)

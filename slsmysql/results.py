@@ -13,41 +13,24 @@ if TYPE_CHECKING:
 class MySQLResult:
     """One result of a statement, as cursors read it (PyMySQL's ``MySQLResult``)."""
 
-    __slots__ = (
-        "_description",
-        "_encoding",
-        "_fields",
-        "_raw_fields",
-        "affected_rows",
-        "connection",
-        "decoders",
-        "has_next",
-        "insert_id",
-        "message",
-        "rows",
-        "server_status",
-        "unbuffered_active",
-        "warning_count",
-    )
-
-    rows: Any
+    affected_rows = 0
+    insert_id: int | None = None
+    warning_count = 0
+    message: bytes | None = None
+    server_status: int | None = None
+    has_next: Any = False
+    rows: Any = None
+    unbuffered_active = False
+    #: What a streamed result still needs.
+    connection: Lifecycle | None = None
+    decoders: Any = None
+    _fields: list[Field] | None = None
+    _description: Any = None
 
     def __init__(self, raw_fields: list[tuple[Any, ...]] | None, encoding: str = "utf8") -> None:
         """Make a result with these columns, or none; ``encoding`` is that of their names."""
         self._raw_fields = raw_fields
         self._encoding = encoding
-        self._fields: list[Field] | None = None
-        self._description: Any = None
-        self.affected_rows = 0
-        self.insert_id: int | None = None
-        self.warning_count = 0
-        self.message: bytes | None = None
-        self.has_next: Any = False
-        self.unbuffered_active = False
-        self.connection: Lifecycle | None = None
-        self.decoders: Any = None
-        self.server_status: int | None = None
-        self.rows = None
 
     @property
     def fields(self) -> list[Field]:
