@@ -343,13 +343,13 @@ class Connection(Lifecycle):
 
     @property
     def db(self) -> bytes | None:
-        """The database's name as bytes, as PyMySQL has it."""
-        database = self._state.database
+        """The name of the database that ``connect`` was given, as bytes; as PyMySQL has it."""
+        database = self.options.database
         return database.encode(self.encoding) if isinstance(database, str) else database
 
     @property
     def database(self) -> str | None:
-        """The database's name; what OpenTelemetry reads."""
+        """The name of the current database; what OpenTelemetry reads."""
         database = self._state.database
         return database.decode(self.encoding) if isinstance(database, bytes) else database
 
@@ -409,9 +409,9 @@ class Connection(Lifecycle):
 
     def select_db(self, db: str | bytes) -> None:
         """Make ``db`` the current database."""
-        name = self._encode(db)
         with self._lock:
             handle = self._ready_at_rest()
+            name = db.encode(self.encoding) if isinstance(db, str) else b"" + db[: len(db)]
             try:
                 handle.init_db(name)
             except BaseException as error:
@@ -479,7 +479,6 @@ class Connection(Lifecycle):
         self._result = None
         self.charset, self.collation = charset, collation
         self.encoding = encoding
-        self._decoder_cache = {}
 
     def set_charset(self, charset: str) -> None:
         """Deprecated name of ``set_character_set``."""
@@ -500,7 +499,7 @@ class Connection(Lifecycle):
             escape = self.escape
             return "(" + ",".join([escape(item, mapping) for item in obj]) + ")"
         if mapping is None:
-            mapping = self.encoders
+            mapping = self._encoders
         encoder = mapping.get(type(obj))
         if encoder is None or encoder is converters.escape_sequence:
             return converters.escape_item(obj, self.encoding, mapping)

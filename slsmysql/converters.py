@@ -10,6 +10,7 @@ they apply the same conversions to raw rows, a column at a time.
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 import time
 import warnings
@@ -424,6 +425,43 @@ decoders: dict[int, Decoder] = {
     FIELD_TYPE.DECIMAL: Decimal,
     FIELD_TYPE.NEWDECIMAL: Decimal,
 }
+
+
+
+class Watched(dict[Any, Any]):
+    """A connection's encoders or decoders: a dict that notices when a program changes it.
+
+    `changed` says whether anything in it is not in `usual`; `forget()` is called before a change,
+    so that nothing that was made from the old content is used again.
+    """
+
+    def __init__(
+        self,
+        items: Mapping[Any, Any],
+        usual: Mapping[Any, Any],
+        forget: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(items)
+        self.changed = any(usual.get(kind) is not found for kind, found in items.items())
+        self._forget = forget
+
+
+def _noticed(name: str) -> Callable[..., Any]:
+    plain = getattr(dict, name)
+
+    @functools.wraps(plain)
+    def method(self: Watched, *args: Any, **keywords: Any) -> Any:
+        self.changed = True
+        if self._forget is not None:
+            self._forget()
+        return plain(self, *args, **keywords)
+
+    return method
+
+
+for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault",
+              "update"):  # fmt: skip
+    setattr(Watched, _name, _noticed(_name))
 
 # What `connect(conv=None)` takes: types to encoders and type codes to decoders in one dict.
 conversions: dict[Any, Callable[..., Any]] = {**encoders, **decoders}

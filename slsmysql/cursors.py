@@ -210,7 +210,7 @@ class Cursor:
             if connection._handle is None:
                 connection._wake()
             template, query = query, self._mogrify(query, args)
-            if connection._text_says_all and type(template) is str:
+            if not connection._encoders.changed and type(template) is str:
                 # What the statement does is read from its text before the parameters.
                 connection._effect = (query, effect_of(template))
         try:
@@ -293,7 +293,7 @@ class Cursor:
 
     def _execute_rows(self, template: str, sql: bytearray) -> int:
         connection = self._get_db()
-        if connection._text_says_all:
+        if not connection._encoders.changed:
             connection._effect = (sql, effect_of(template))
         try:
             return self.execute(sql)

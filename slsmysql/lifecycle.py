@@ -34,7 +34,7 @@ from slsmysql.session import (
 from slsmysql.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from slsmysql.options import Options
     from slsmysql.settings import Settings
@@ -127,16 +127,9 @@ class Lifecycle:
         self._wall = environment.wall
 
         conv = converters.conversions if options.conv is None else options.conv
+        self._decoder_cache: dict[tuple[Any, ...], Any] = {}
         self.encoders = {key: value for key, value in conv.items() if type(key) is not int}
         self.decoders = {key: value for key, value in conv.items() if type(key) is int}
-        #: False with encoders of the user's own, which may write any SQL.
-        self._text_says_all = options.conv is None or all(
-            converters.encoders.get(kind) is encode for kind, encode in self.encoders.items()
-        )
-        #: Whether values that the C extension could convert are the user's own to convert.
-        self._own_decoders = options.conv is not None and any(
-            self.decoders.get(kind) is not converters.decoders.get(kind) for kind in _NATIVE
-        )
 
         self.host = options.host
         self.port = options.port
@@ -165,7 +158,6 @@ class Lifecycle:
         self._used_in: object = None
         #: What the last statement sent does.
         self._running = OTHER
-        self._decoder_cache: dict[tuple[Any, ...], Any] = {}
 
     def _fresh(self) -> None:
         """Forget all about a session: there is none, or a new one."""
@@ -295,7 +287,7 @@ class Lifecycle:
 
     def _adopt(self, handle: Handle, lease: int | None) -> None:
         self._handle = handle
-        self._decoder_cache = {}  # another handle may be of the other back end
+        self._decoder_cache.clear()  # another handle may be of the other back end
         self._lease = lease
         self._read_only = False
         self._state.status = handle.status
@@ -529,10 +521,10 @@ class Lifecycle:
             return
         raw = handle.raw_fields()
         result = MySQLResult(raw, self.encoding)
-        types = tuple(map(_SHAPE, raw))
-        decoders = self._decoder_cache.get(types, _MISSING)
+        shape = (self.encoding, *map(_SHAPE, raw))
+        decoders = self._decoder_cache.get(shape, _MISSING)
         if decoders is _MISSING:
-            decoders = self._make_decoders(handle, raw, types)
+            decoders = self._make_decoders(handle, raw, shape)
         if unbuffered:
             result.decoders = decoders
             result.connection = self
@@ -550,25 +542,57 @@ class Lifecycle:
         self._result = result
 
     def _make_decoders(
-        self, handle: Handle, raw: list[tuple[Any, ...]], types: tuple[Any, ...]
+        self, handle: Handle, raw: list[tuple[Any, ...]], shape: tuple[Any, ...]
     ) -> Any:
         """Return the columns' decoders; None where the C extension may convert all of them."""
         decoders: Any = None
+        kinds = {field[8] for field in raw}
         if (
             handle.backend != "c"
-            or self._own_decoders
-            or any(kind not in _NATIVE for kind, _ in types)
+            or not kinds <= _NATIVE
+            or any(self._decoders.get(kind) is not converters.decoders.get(kind) for kind in kinds)
         ):
             decoders = self._column_decoders(raw)
         if len(self._decoder_cache) >= _MOST_SHAPES:
             self._decoder_cache.clear()
-        self._decoder_cache[types] = decoders
+        self._decoder_cache[shape] = decoders
         return decoders
 
     def _column_decoders(self, raw: list[tuple[Any, ...]]) -> Any:
         return converters.column_decoders(
-            [Field(*field) for field in raw], self.decoders, self.encoding, self.use_unicode
+            [Field(*field) for field in raw], self._decoders, self.encoding, self.use_unicode
         )
+
+    @property
+    def encoders(self) -> dict[Any, Any]:
+        """Types to encoders of parameters; may be changed, and replaced."""
+        return self._encoders
+
+    @encoders.setter
+    def encoders(self, encoders: Mapping[Any, Any]) -> None:
+        self._encoders = converters.Watched(encoders, converters.encoders)
+
+    @property
+    def decoders(self) -> dict[Any, Any]:
+        """Type codes to decoders of values; may be changed, and replaced."""
+        return self._decoders
+
+    @decoders.setter
+    def decoders(self, decoders: Mapping[Any, Any]) -> None:
+        self._decoder_cache.clear()
+        self._decoders = converters.Watched(
+            decoders, converters.decoders, self._decoder_cache.clear
+        )
+
+    @property
+    def use_unicode(self) -> bool:
+        """Whether text is decoded; may be changed."""
+        return self._use_unicode
+
+    @use_unicode.setter
+    def use_unicode(self, value: object) -> None:
+        self._decoder_cache.clear()
+        self._use_unicode = bool(value)
 
     def next_result(self, unbuffered: bool = False) -> int:
         """Read the next result of the last statement into ``_result``."""
@@ -899,7 +923,7 @@ class Lifecycle:
 
     def _end_transaction(self, sql: bytes, effect: Effect) -> None:
         with self._lock:
-            if not (self._closed or self._broken is not None) and (
+            if not (self._closed or self._deferred or self._broken is not None) and (
                 self._handle is None or not self._state.worked
             ):
                 # Dormant, or no statement has been sent since the last end of a transaction:

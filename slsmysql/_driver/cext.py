@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import socket
 import ssl  # noqa: F401 - must be loaded before the extension brings an OpenSSL of its own
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -42,6 +43,13 @@ _PLUGINS = os.path.join(os.path.dirname(_mysql_connector.__file__), "mysql", "ve
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 #: What libmysql says of a file of LOAD DATA LOCAL that it cannot open or read.
 _FILE = re.compile(r".*?'(.*)'.* \(OS errno (\d+) - .*\)", re.DOTALL)
+_ERRNO = re.compile(r"\((-?\d+)\)$")
+#: The texts of getaddrinfo()'s commonest errors.
+_UNRESOLVED = {
+    socket.EAI_NONAME: "Name or service not known",
+    socket.EAI_AGAIN: "Temporary failure in name resolution",
+    socket.EAI_FAIL: "Non-recoverable failure in name resolution",
+}
 #: What libmysql decides by itself and must not be told twice.
 _OWN_FLAGS = CLIENT.SSL | CLIENT.CONNECT_WITH_DB | CLIENT.COMPRESS
 
@@ -189,7 +197,7 @@ class CHandle:
             # libmysql leaves it in a packet that refuses before the hand-shake: '#08004Too many'.
             sqlstate, message = message[1:6], message[6:]
         if errno in CANNOT_REACH:
-            return unreachable("localhost" if options.unix_socket else options.host, message)
+            return unreachable(options.host, _reason(message))
         if errno == CR.CR_SSL_CONNECTION_ERROR and "doesn't support" not in message:
             return unreachable(options.host, message)
         return server_error(errno, message, sqlstate)
@@ -391,6 +399,18 @@ class CHandle:
 
     #: The extension has no way to close a socket silently; COM_QUIT on a dead one is harmless.
     abandon = quit
+
+
+def _reason(message: str) -> object:
+    """Return what Python says of the errno in the parentheses at the end of libmysql's message."""
+    found = _ERRNO.search(message)
+    if found is None:
+        return message
+    errno = int(found[1])
+    if errno > 0:
+        return OSError(errno, os.strerror(errno))
+    text = _UNRESOLVED.get(errno)
+    return message if text is None else OSError(errno, text)
 
 
 def _detail(errno: int | None, message: str) -> str:

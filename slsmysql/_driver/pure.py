@@ -251,7 +251,7 @@ class PureHandle:
 
     @staticmethod
     def _raise_connect_error(error: BaseException, options: Options) -> NoReturn:
-        host = "localhost" if options.unix_socket else options.host
+        host = options.host
         if isinstance(error, errors.Error):
             errno: int | None = error.errno
             message = error.msg or str(error)
