@@ -156,7 +156,7 @@ class Connection(Lifecycle):
             # Bytes of any kind; what is none fails with PyMySQL's TypeError.
             sql = b"" + sql[: len(sql)]
             if effect is None:
-                effect = effect_of(sql.decode("latin1"))
+                effect = effect_of(sql.decode(self.encoding, "replace"))
         self._affected_rows = count = self._run(sql, effect, unbuffered=unbuffered)
         return count
 

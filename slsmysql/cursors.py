@@ -12,7 +12,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from slsmysql import err
-from slsmysql.session import effect_of
+from slsmysql.session import OTHER, PLAIN_READ, effect_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -212,7 +212,10 @@ class Cursor:
             template, query = query, self._mogrify(query, args)
             if not connection._encoders.changed and type(template) is str:
                 # What the statement does is read from its text before the parameters.
-                connection._effect = (query, effect_of(template))
+                effect = effect_of(template)
+                if effect is PLAIN_READ or effect is OTHER:
+                    connection._effect = (query, effect)
+                # Of anything else (SET time_zone = %s) the values matter, too.
         try:
             count = self._query(query)
         finally:

@@ -250,10 +250,11 @@ class Lifecycle:
             self._simple(handle, options.init_command)
             if autocommit is not None and autocommit != bool(handle.status & AUTOCOMMIT):
                 self._simple(handle, f"SET autocommit={int(autocommit)}")
-        for statement in self._state.replay.values():
-            self._simple(handle, statement)
         if self._state.database != options.database and self._state.database is not None:
             handle.init_db(self._encode(self._state.database))
+        # After the database: SET CHARACTER SET takes its collation from there.
+        for statement in self._state.replay.values():
+            self._simple(handle, statement)
         if self._state.last_insert_id:
             self._simple(handle, f"SET last_insert_id={self._state.last_insert_id}")
         return lease
@@ -1061,7 +1062,8 @@ class _Seen:
         return self._connection._lease
 
     def know_lease(self, seconds: int | None) -> None:
-        self._connection._lease = seconds
+        if "wait_timeout" not in self._connection._state.replay:
+            self._connection._lease = seconds
 
     def statistics(self) -> str:
         return self._handle.statistics()

@@ -269,7 +269,7 @@ class Settings:
         metadata=_about(
             _count(1),
             "sessions",
-            "How many sessions of closed connections are kept, of each identity.",
+            "How many sessions of closed connections the process keeps; the oldest make room.",
         ),
     )
     reap: Literal["user", "fleet", "off"] = field(

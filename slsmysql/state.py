@@ -51,8 +51,6 @@ class State:
         self.status = status
         if not status & IN_TRANSACTION:
             self.dirty = False
-            if self.pins:
-                self.pins.discard("next transaction")
         elif not effect.read:
             self.dirty = True
         if self.next_only:
