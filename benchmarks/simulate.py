@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from typing import Any
 
 from benchmarks.fleet import Arrivals, Burst, Fleet, Spread, rising_bursts
 from benchmarks.simulation.world import Costs, Figures, Scenario, simulate
-from slsmysql import policy
+from slsmysql import manager, policy
 from slsmysql.policy import Load
 from slsmysql.settings import NAMES, Settings
 
@@ -39,7 +40,7 @@ class Variant:
 
     :param group: what is varied.
     :param settings: of the connections.
-    :param policy: names of ``slsmysql.policy`` with what stands in their place.
+    :param policy: names of ``slsmysql.policy``, or else of its manager, with what stands in their place.
     """
 
     group: str
@@ -50,15 +51,16 @@ class Variant:
 
 @contextmanager
 def in_place(names: Mapping[str, Any]) -> Iterator[None]:
-    """Let ``slsmysql.policy`` have other values for a while."""
-    before = {name: getattr(policy, name) for name in names}
+    """Let ``slsmysql.policy``, or else the manager, have other values for a while."""
+    homes = {name: policy if hasattr(policy, name) else manager for name in names}
+    before = {name: getattr(home, name) for name, home in homes.items()}
     try:
         for name, value in names.items():
-            setattr(policy, name, value)
+            setattr(homes[name], name, value)
         yield
     finally:
         for name, value in before.items():
-            setattr(policy, name, value)
+            setattr(homes[name], name, value)
 
 
 # -- scenarios -------------------------------------------------------------------------------------
@@ -180,38 +182,53 @@ def law(containers: int, limit: int, seed: int) -> Scenario:
 # -- variants --------------------------------------------------------------------------------------
 
 
-def power(exponent: float) -> Callable[[Load, Settings, float], bool]:
-    """Give up with the share of the way from threshold to limit, to a power."""
+#: Of those alternatives that leave it to chance; seeded for each run.
+DICE = random.Random()
 
-    def gives_up(load: Load, settings: Settings, chance: float) -> bool:
-        over = policy.excess(load, settings)
-        room = max(1, load.limit - (load.used - over)) if over else 1
-        return over > 0 and chance < (over / room) ** exponent
+Decision = Callable[..., bool]
+
+
+def by_chance(chance: Callable[[Load, Settings], float]) -> Decision:
+    """Give up with this chance."""
+
+    def gives_up(load: Load, settings: Settings, *_: float) -> bool:
+        return DICE.random() < chance(load, settings)
 
     return gives_up
 
 
-def only_excess(load: Load, settings: Settings, chance: float) -> bool:
-    """Give up so that, of all who are connected, as many go as there are too many."""
-    return chance < policy.excess(load, settings) / max(1, load.used)
+def power(exponent: float) -> Decision:
+    """Give up with the share of the way from threshold to limit, to a power."""
+
+    def chance(load: Load, settings: Settings) -> float:
+        over = policy.excess(load, settings)
+        room = max(1, load.limit - (load.used - over))
+        return float((over / room) ** exponent)
+
+    return by_chance(chance)
 
 
-def excess_then_all(load: Load, settings: Settings, chance: float) -> bool:
-    """Give up as ``only_excess``, but surely when the server is full."""
-    return load.used >= load.limit or only_excess(load, settings, chance)
+def of_used(load: Load, settings: Settings) -> float:
+    """Return the chance with which, of all who are connected, as many go as there are too many."""
+    return policy.excess(load, settings) / max(1, load.used)
 
 
-def when_full(load: Load, _settings: Settings, _chance: float) -> bool:
+def of_used_or_all(load: Load, settings: Settings) -> float:
+    """Return the same, but 1 when the server is full."""
+    return 1.0 if load.used >= load.limit else of_used(load, settings)
+
+
+def when_full(load: Load, _settings: Settings, *_: float) -> bool:
     """Give up when the server is full, and never else."""
     return load.used >= load.limit
 
 
-def above(load: Load, settings: Settings, _chance: float) -> bool:
+def above(load: Load, settings: Settings, *_: float) -> bool:
     """Give up whenever there are too many."""
     return policy.excess(load, settings) > 0
 
 
-def never(_load: Load, _settings: Settings, _chance: float) -> bool:
+def never(_load: Load, _settings: Settings, *_: float) -> bool:
     """Keep what one has: zombies and leases have to do."""
     return False
 
@@ -231,7 +248,7 @@ CHOICE = Variant(
     "",
     "the choice",
     {"backoff": "full", "backoff_base": 0.05, "backoff_cap": 1.0},
-    {"gives_up": above, "LONGEST_INTERVAL": 5.0},
+    {"gives_up": above, "LONGEST_INTERVAL": 5.0, "_REAP_IN_VAIN": 3.0},
 )
 
 VARIANTS = (
@@ -241,6 +258,7 @@ VARIANTS = (
         backoff_base=0.01,
         gives_up=power(1),
         LONGEST_INTERVAL=15.0,
+        _REAP_IN_VAIN=15.0,
     ),
     *(
         variant("back-off", f"full, {base:g} to {cap:g} s", backoff_base=base, backoff_cap=cap)
@@ -266,8 +284,8 @@ VARIANTS = (
             ("share of the way", power(1)),
             ("its 4th root", power(0.25)),
             ("its square", power(2)),
-            ("the excess only", only_excess),
-            ("the excess; all when full", excess_then_all),
+            ("the excess only", by_chance(of_used)),
+            ("the excess; all when full", by_chance(of_used_or_all)),
             ("only when full", when_full),
             ("never", never),
         )
@@ -280,6 +298,10 @@ VARIANTS = (
     *(
         variant("looks", f"up to {seconds:g} s", LONGEST_INTERVAL=seconds)
         for seconds in (1.0, 2.0, 15.0, 60.0)
+    ),
+    *(
+        variant("reaping", f"in vain every {seconds:g} s", _REAP_IN_VAIN=seconds)
+        for seconds in (1.0, 15.0)
     ),
     *(
         variant("leases", f"pressed {seconds} s", PRESSED_LEASE=seconds)
@@ -320,6 +342,7 @@ Runs = Mapping[str, Figures]
 def runs(variant: Variant, seed: int) -> Runs:
     """Run a variant through all scenarios."""
     settings = Settings(**variant.settings)
+    DICE.seed(seed)
     with in_place(variant.policy):
         return {each.name: simulate(each, settings, seed=seed) for each in scenarios(seed)}
 
