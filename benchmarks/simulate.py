@@ -40,7 +40,8 @@ class Variant:
 
     :param group: what is varied.
     :param settings: of the connections.
-    :param policy: names of ``slsmysql.policy``, or else of its manager, with what stands in their place.
+    :param policy: names of ``slsmysql.policy``, or else of the manager, with what stands in
+        their place.
     """
 
     group: str
