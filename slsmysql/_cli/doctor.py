@@ -173,7 +173,21 @@ class _Examination:
             self.find("problem", "connect", self._why(last, error))
             return False
         self._step("ask for something", self._round_trip)
-        self._step("look at the load", self._look)
+        try:
+            self._step("look at the load", self._look)
+        except (err.Error, ValueError) as error:
+            handle = self.watcher.connection.handle
+            if handle is None or not handle.alive:
+                raise
+            last = self.report.steps[-1]
+            last.ok, last.detail = False, message(error)
+            self.find(
+                "problem",
+                "load",
+                "What answers here, a proxy perhaps, does not tell its load (COM_STATISTICS): it"
+                " cannot be managed.",
+                option="manage_conns=False",
+            )
         return True
 
     def _step(self, name: str, work: Callable[[], tuple[float | None, str]]) -> None:
@@ -250,11 +264,11 @@ class _Examination:
         self._server()
         self._tls()
         self._privileges()
-        reading = self.watcher.reading()
-        self._limits(reading)
         holders = self.watcher.holders()
-        self._holders(holders, reading)
-        self._fitting(holders)
+        self._holders(holders)
+        if self.report.steps[-1].ok:
+            self._load(self.watcher.reading(), len(holders))
+            self._fitting(holders)
 
     def _server(self) -> None:
         ((wait, interactive, read_only, schema, comment),) = self.watcher.rows(_LIMITS)
@@ -315,7 +329,10 @@ class _Examination:
 
     def _privileges(self) -> None:
         watcher = self.watcher
-        ((account, role),) = watcher.rows("SELECT CURRENT_USER(), CURRENT_ROLE()")
+        ((account,),) = watcher.rows("SELECT CURRENT_USER()")
+        role = None
+        with suppress(err.Error):  # a server from before there were roles
+            ((role,),) = watcher.rows("SELECT CURRENT_ROLE()")
         grants = [str(row[0]) for row in watcher.rows(_grants_of(role, self._is_mariadb))]
         for_all = {
             word.strip().replace(" ", "_")
@@ -377,7 +394,7 @@ class _Examination:
     def _is_mariadb(self) -> bool:
         return manager.is_mariadb(self.watcher.connection.get_server_info())
 
-    def _limits(self, reading: Reading) -> None:
+    def _load(self, reading: Reading, seen: int) -> None:
         load, server = reading.load, self.watcher.manager.server
         counted = {str(name): int(value) for name, value in self.watcher.rows(_STATUS)}
         refused = counted.get("Connection_errors_max_connections", 0)
@@ -408,8 +425,15 @@ class _Examination:
                 f"The server has refused {refused} connects since its start because all"
                 " connections were taken.",
             )
+        if not self.process and seen < reading.server.used:
+            self.find(
+                "advice",
+                "connections",
+                f"{reading.server.used - seen} of {reading.server.used} connections are other"
+                " accounts', which only an account with PROCESS sees.",
+            )
 
-    def _holders(self, holders: list[Holder], reading: Reading) -> None:
+    def _holders(self, holders: list[Holder]) -> None:
         counts = Counter((holder.thread.user, holder.thread.command) for holder in holders)
         longest: dict[tuple[str, str], int] = {}
         for holder in holders:
@@ -419,13 +443,6 @@ class _Examination:
             {"user": user, "command": command, "count": count, "longest": longest[user, command]}
             for (user, command), count in counts.most_common()
         ]
-        if not self.process and len(holders) < reading.server.used:
-            self.find(
-                "advice",
-                "connections",
-                f"{reading.server.used - len(holders)} of {reading.server.used} connections are"
-                " other accounts', which only an account with PROCESS sees.",
-            )
 
     # -- which options fit ---------------------------------------------------------------------
 

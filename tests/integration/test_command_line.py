@@ -19,6 +19,7 @@ import pytest
 
 from slsmysql.__main__ import main
 from tests.integration.conftest import Clock, ids
+from tests.proxy import COM_STATISTICS, Proxy, error_packet, reply, request
 from tests.servers import Account, Server
 
 Fill = Callable[..., list["pymysql.Connection[Any]"]]
@@ -221,6 +222,21 @@ def test_doctor_says_what_a_wrong_password_means(server: Server, at: At, command
     assert "(1045)" in said.out
 
 
+def test_doctor_tells_a_server_that_cannot_be_looked_at(
+    proxy: Proxy, server: Server, at: At, command: Command
+) -> None:
+    """A proxy that knows no COM_STATISTICS is a problem with a remedy, and the rest is told."""
+    refusal = reply(error_packet(1047, "Unknown command", sequence=1), close=False)
+    proxy.when(request(command=COM_STATISTICS), refusal, times=None)
+    at(server, server.app)
+    url = f"mysql://{server.app.user}@{proxy.host}:{proxy.port}/?ssl_disabled=1"
+    said = command("doctor", "--json", url)
+    assert said.code == 1
+    assert not said.json["steps"][-1]["ok"]
+    assert "manage_conns=False" in {finding.get("option") for finding in said.json["findings"]}
+    assert said.json["privileges"]["account"]
+
+
 def test_status_counts_as_the_manager_does(
     crowded: Server, fill: Fill, at: At, command: Command
 ) -> None:
@@ -392,29 +408,17 @@ def test_reap_does_not_end_what_woke_while_it_asked(
     assert ids(crowded) >= {id_of(each) for each in made}
 
 
-def test_list_of_transactions_that_is_stale_is_not_believed(
+def test_nobody_is_ended_while_transactions_are_not_known(
     crowded: Server, fill: Fill, at: At, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While others read INNODB_TRX all the time it stays as it was, and writers look like idlers.
-
-    Nobody is ended by what it says then.
-    """
+    """Where InnoDB's list cannot be had as it is now, a writer may look like an idler."""
     monkeypatch.setenv("SLSMYSQL_ZOMBIE_MIN_TIMEOUT", "0")
-    crowded.sql("CREATE TABLE IF NOT EXISTS test.busy (n INT) ENGINE=InnoDB")
-    fill(16, crowded.boss)
-    (reader,) = fill(1, crowded.boss)
-
-    def read(_seconds: float = 0) -> None:
-        with reader.cursor() as cursor:
-            cursor.execute("SELECT COUNT(*) FROM information_schema.INNODB_TRX")
-
-    monkeypatch.setattr("slsmysql.manager.environment.sleep", read)
-    arguments = at(crowded, crowded.boss)
-    read()
-    said = command("reap", "--yes", "--json", *arguments)
-    assert said.json["killed"] == []
+    monkeypatch.setattr("slsmysql.manager.Manager._with_open_work", lambda *_: None)
+    fill(17, crowded.boss)
+    said = command("reap", "--yes", "--json", *at(crowded, crowded.boss))
+    assert (said.code, said.json["killed"]) == (0, [])
     assert not said.json["sees_transactions"]
-    assert "INNODB_TRX" in command("zombies", *arguments).out
+    assert "INNODB_TRX" in command("zombies", *at(crowded, crowded.boss)).out
 
 
 def test_reap_without_a_terminal_needs_yes(command: Command) -> None:
@@ -641,6 +645,14 @@ def test_commands_leave_nothing_behind(lab: Server, at: At, command: Command) ->
     end = time.monotonic() + 10
     while ids(lab):  # the server notices the end in its own time
         assert time.monotonic() < end
+
+
+def test_page_names_every_option(command: Command) -> None:
+    """What the help offers is in `docs/command-line.md`, and nothing is there that is not here."""
+    page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text("utf-8")
+    helps = "".join(command(each, "--help").out for each in ("doctor", "status", "zombies", "reap"))
+    shape = r"(?<![\w-])--[a-z][a-z-]+"
+    assert set(re.findall(shape, helps)) == set(re.findall(shape, page))
 
 
 def test_help_is_there(command: Command) -> None:
