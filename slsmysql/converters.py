@@ -427,7 +427,6 @@ decoders: dict[int, Decoder] = {
 }
 
 
-
 class Watched(dict[Any, Any]):
     """A connection's encoders or decoders: a dict that notices when a program changes it.
 
