@@ -267,23 +267,17 @@ class Both:
 
     def sides(self) -> tuple[Side, Side]:
         """Return PyMySQL's side and slsmysql's, both fresh."""
-        reference, subject = self.databases
-        return (
-            Side(
-                pymysql,
-                self.server,
-                reference,
-                self.server.params(database=reference),
-                None,
-            ),
-            Side(
-                slsmysql,
-                self.server,
-                subject,
-                {**self.server.params(database=subject), "use_pure": self.backend == "pure"},
-                self.backend,
-            ),
-        )
+        sides = []
+        for module, name in zip((pymysql, slsmysql), self.databases, strict=True):
+            keywords = self.server.params(database=name)
+            # TLS is the same for all that is compared here, and takes most of a connect's time.
+            # (MySQL lets those in without whom it has let in with TLS before: `_admin`.)
+            keywords["ssl_disabled"] = True
+            sides.append(Side(module, self.server, name, keywords, None))
+        reference, subject = sides
+        subject.backend = self.backend
+        subject.keywords["use_pure"] = self.backend == "pure"
+        return reference, subject
 
     @contextlib.contextmanager
     def open_sides(self) -> Iterator[tuple[Side, Side]]:
