@@ -44,7 +44,8 @@ class _Parser(argparse.ArgumentParser):
         for argument in sorted(self.given, key=len, reverse=True):
             name, equals, value = argument.partition("=")
             secret = value if equals and name.startswith("--") else argument
-            is_name = argument in _COMMANDS or (argument.startswith("--") and not equals)
+            # A single dash: what follows the letter may be a value.
+            is_name = argument in _COMMANDS or re.fullmatch(r"--[^=]+|-.", argument)
             if secret and not is_name:
                 for shape in (repr(secret), re.escape(secret)):
                     message = re.sub(rf"(?<!\w){shape}(?!\w)", "...", message)
