@@ -154,8 +154,9 @@ class Cursor:
         if current is None or current is not connection._result or not current.has_next:
             return None
         self._clear_result()
-        connection.next_result(unbuffered=unbuffered)
-        self._do_get_result()
+        with connection._lock:
+            connection.next_result(unbuffered=unbuffered)
+            self._do_get_result()
         return True
 
     def nextset(self) -> bool | None:
@@ -380,8 +381,10 @@ class Cursor:
     def _query(self, query: Any) -> int:
         connection = self.connection or self._get_db()
         self._clear_result()
-        connection.query(query)
-        self._do_get_result()
+        # Held for both, or a thread of somebody's who shares the connection would take the result.
+        with connection._lock:
+            connection.query(query)
+            self._do_get_result()
         count = RowCount(self.rowcount)
         count._cursor = self
         return count
@@ -477,8 +480,9 @@ class SSCursor(Cursor):
     def _query(self, query: Any) -> int:
         connection = self._get_db()
         self._clear_result()
-        connection.query(query, unbuffered=True)
-        self._do_get_result()
+        with connection._lock:
+            connection.query(query, unbuffered=True)
+            self._do_get_result()
         count = RowCount(self.rowcount)
         count._cursor = self
         return count

@@ -322,6 +322,7 @@ class Lifecycle:
         """
         handle = self._handle
         if handle is not None and not handle.alive:
+            handle.abandon()
             handle = self._handle = None
             if not self._closed and self._broken is None:
                 self._lose("the session was interrupted")
