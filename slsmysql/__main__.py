@@ -47,8 +47,8 @@ class _Parser(argparse.ArgumentParser):
             # A single dash: what follows the letter may be a value.
             is_name = argument in _COMMANDS or re.fullmatch(r"--[^=]+|-.", argument)
             if secret and not is_name:
-                for shape in (repr(secret), re.escape(secret)):
-                    message = re.sub(rf"(?<!\w){shape}(?!\w)", "...", message)
+                for shape in (repr(secret), secret):
+                    message = re.sub(rf"(?<!\w){re.escape(shape)}(?!\w)", "...", message)
         super().error(message)
 
 

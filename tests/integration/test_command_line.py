@@ -507,6 +507,8 @@ def test_command_line_wins_over_file_and_file_over_environment(
         ["doctor", "-p", "mysql://app@127.0.0.1/", "hunter2"],
         ["-p", "hunter2", "doctor"],
         ["hunter2"],
+        ["hunter2(\\'\"["],
+        ["doctor", "-P", "*hunter2 \\"],
         ["doctor", "--pasword=hunter2"],
         ["doctor", "-P", "hunter2"],
         ["status", "--watch", "hunter2"],
