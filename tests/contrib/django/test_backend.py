@@ -172,6 +172,14 @@ def test_management_options_stand_in_the_options(use: Use) -> None:
     assert connection.connection.settings.max_parked == 4
 
 
+def test_djangos_converters_are_no_program_of_their_own(use: Use) -> None:
+    """Django's `conv` decodes TIME and nothing else, so statements and numbers go the fast way."""
+    connection = use()
+    connection.ensure_connection()
+    assert connection.connection._text_says_all
+    assert not connection.connection._own_decoders
+
+
 def test_killed_in_an_atomic_block_nothing_of_it_is_kept(server: Server, use: Use) -> None:
     """The block raises, and the next one runs on a new session with the settings' state."""
     connection = use()
