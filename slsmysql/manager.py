@@ -345,7 +345,7 @@ class Manager:
             )
             if freed:
                 return False
-        return may_give_up and policy.gives_up(load, settings, env.random.random())
+        return may_give_up and policy.gives_up(load, settings)
 
     def _read_limit(self, session: Session) -> None:
         server = self.server
@@ -461,7 +461,7 @@ class Manager:
 
         InnoDB shows a copy of its list, and renews it only for who comes 0.1 s after the last
         reader: of a fleet under pressure nobody might ever see a new one.  A transaction of our
-        own, begun now, is in a new one only.
+        own which runs this very query, known by a number in it, is in a new one only.
         """
         if not self.server.sees_transactions:
             return set()
@@ -474,9 +474,13 @@ class Manager:
         session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         try:
             for _ in range(2):
-                found = {int(row[0]) for row in session.select(_OPEN_WORK)}
-                if session.connection_id in found:
-                    return found
+                number = f"{self._env.random.getrandbits(64):016x}"
+                found = {
+                    int(row[0]): str(row[1])
+                    for row in session.select(_OPEN_WORK.format(number=number))
+                }
+                if number in found.get(session.connection_id, ""):
+                    return set(found)
                 self._env.sleep(_COPY_KEPT)
         except err.Error as error:
             self._limited("transactions", error)
@@ -515,7 +519,7 @@ _SHORTEST_ATTEMPT = 0.05
 #: Seconds between two readings of the process list, after one that freed something and after one
 #: in vain: the list costs the server some 200 us, and what sleeps now has not slept long enough.
 _REAP_AGAIN = 1.0
-_REAP_IN_VAIN = 15.0
+_REAP_IN_VAIN = 3.0
 #: Seconds between two counts of our account's connections, which the same list gives.
 _COUNT_AGAIN = 1.0
 _NO_SUCH_THREAD = 1094
@@ -539,7 +543,7 @@ _OF_ACCOUNT = (
 #: A transaction that has changed rows, or holds locks on some: both engines count them here; and
 #: the one by which we know how old the list is.
 _OPEN_WORK = (
-    "SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX"
+    "SELECT /* {number} */ trx_mysql_thread_id, trx_query FROM information_schema.INNODB_TRX"
     " WHERE trx_rows_modified > 0 OR trx_rows_locked > 0 OR trx_lock_structs > 0"
     " OR (trx_mysql_thread_id = CONNECTION_ID() AND trx_is_read_only = 1"
     " AND trx_autocommit_non_locking = 0)"

@@ -49,7 +49,7 @@ BUSY_LEASE: Final = 60
 #: two statements, short against the wait of a refused one.
 PRESSED_LEASE: Final = 5
 #: Seconds between two looks at an idle server, and at one just below the threshold.
-LONGEST_INTERVAL: Final = 15.0
+LONGEST_INTERVAL: Final = 5.0
 SHORTEST_INTERVAL: Final = 0.1
 #: Sessions that one look kills at the most.
 MOST_KILLS: Final = 10
@@ -227,19 +227,15 @@ def _threshold(limit: int, settings: Settings) -> int:
     return math.floor(settings.conn_utilization * limit + 1e-9)
 
 
-def gives_up(load: Load, settings: Settings, chance: float) -> bool:
-    """Whether a session at rest gives its handle back.
+def gives_up(load: Load, settings: Settings) -> bool:
+    """Whether a session at rest gives its handle back: whenever there are too many.
 
-    In proportion to the excess: never at the threshold, always when the server is full, so that
-    a fleet does not leave at once and come back at once.
-
-    :param chance: uniform in [0, 1).
+    Each who gave one up is in the next reading of the others, so that a fleet does not leave at
+    once.  Giving up in proportion to the excess instead leaves sessions to frozen containers
+    while others wait: in a burst of 20 containers for each connection the waits are twice as
+    long, and some fail (docs/tuning.md).
     """
-    over = excess(load, settings)
-    if over <= 0:
-        return False
-    room = max(1, load.limit - _threshold(load.limit, settings))
-    return chance < over / room
+    return excess(load, settings) > 0
 
 
 def zombies(

@@ -186,7 +186,7 @@ class Settings:
         ),
     )
     backoff_base: float = field(
-        default=0.01,
+        default=0.05,
         metadata=_about(
             _seconds(positive=True),
             "s",
