@@ -19,7 +19,7 @@ from slsmysql.charset import charset_by_id
 from slsmysql.constants import CR
 from slsmysql.lifecycle import Lifecycle
 from slsmysql.manager import environment
-from slsmysql.options import Secret, build_options, codec_of, conceal, parse_url
+from slsmysql.options import Secret, build_options, codec_of, conceal, os_user, parse_url
 from slsmysql.results import MySQLResult
 from slsmysql.session import (
     AUTOCOMMIT,
@@ -293,9 +293,9 @@ class Connection(Lifecycle):
 
     def __exit__(
         self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
     ) -> None:
         """Close the connection; nothing is committed."""
         if exc_type is not None and self._closed:
@@ -586,6 +586,12 @@ class Connection(Lifecycle):
     def stats(self) -> Stats:
         """Return the counters of this connection."""
         return self._teller.stats.copy()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "DEFAULT_USER":  # costs an import, and next to nobody asks
+        return os_user()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def close_all() -> None:

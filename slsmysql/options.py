@@ -347,7 +347,7 @@ def build_options(
         Options(
             host=_string(kw, "host") or _DEFAULT_HOST,
             port=_port(kw["port"]),
-            user=_name(kw, "user", encoding) or _os_user(),
+            user=_name(kw, "user", encoding) or os_user(),
             password=_password(kw["password"]),
             database=database,
             unix_socket=_path(kw["unix_socket"], "unix_socket") or None,
@@ -464,7 +464,7 @@ def _use_pure(kw: Mapping[str, Any]) -> bool | None:
         raise err.ProgrammingError(f"{USE_PURE}={text!r}: must be {error}") from None
 
 
-def _os_user() -> str:
+def os_user() -> str:
     """Return the name of the operating system's user.
 
     :raise ValueError: if it has none, as PyMySQL.
