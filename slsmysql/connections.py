@@ -63,6 +63,8 @@ _SELECT_DB = Effect(explained=True)
 _UNDONE = _driver.LOST | _driver.READ_ONLY | {1205, 1213}
 
 _SEQUENCES = frozenset({tuple, list, set, frozenset})
+#: The types of parameters that are neither text, nor bytes, nor several.
+_SCALARS = frozenset(converters.encoders) - _SEQUENCES - {str, bytes, dict}
 
 _connections: weakref.WeakSet[Connection] = weakref.WeakSet()
 
@@ -491,20 +493,22 @@ class Connection(Lifecycle):
 
     def escape(self, obj: Any, mapping: Any = None) -> str:
         """Return ``obj`` as an SQL literal."""
-        if isinstance(obj, str):
-            return f"'{self._escape_string(obj)}'"
-        if isinstance(obj, (bytes, bytearray)):
-            return f"X'{obj.hex()}'"
-        if type(obj) in _SEQUENCES:
-            escape = self.escape
-            return "(" + ",".join([escape(item, mapping) for item in obj]) + ")"
         if mapping is None:
             mapping = self._encoders
-        encoder = mapping.get(type(obj))
-        if encoder is None or encoder is converters.escape_sequence:
-            return converters.escape_item(obj, self.encoding, mapping)
-        text: str = encoder(obj, mapping)
-        return text
+        kind = type(obj)
+        if kind in _SCALARS:
+            encoder = mapping.get(kind)
+            if encoder is not None and encoder is not converters.escape_sequence:
+                text: str = encoder(obj, mapping)
+                return text
+        elif isinstance(obj, str):
+            return f"'{self._escape_string(obj)}'"
+        elif isinstance(obj, (bytes, bytearray)):
+            return f"X'{obj.hex()}'"
+        elif kind in _SEQUENCES:
+            escape = self.escape
+            return "(" + ",".join([escape(item, mapping) for item in obj]) + ")"
+        return converters.escape_item(obj, self.encoding, mapping)
 
     def literal(self, obj: Any) -> str:
         """Deprecated name of ``escape``."""
