@@ -153,6 +153,8 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "_exceptions":  # `from MySQLdb import _exceptions`, mysqlclient's name of `err`
+        return err
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
