@@ -307,10 +307,6 @@ def test_execute_goes_through_what_subclasses_override(both: Both) -> None:
                 def _get_db(self) -> Any:
                     return super()._get_db()
 
-                def _check_executed(self) -> None:
-                    calls.append(("_check_executed", None))
-                    super()._check_executed()
-
                 def _mogrify(self, query: Any, args: Any) -> Any:
                     calls.append(("_mogrify", (query, args)))
                     return super()._mogrify(query, args)
