@@ -8,10 +8,14 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import Server
 
 pytest_plugins = ["tests.fix_servers"]
+
+#: `pytest --hypothesis-profile=long`: many more examples than belong into every run.
+settings.register_profile("long", max_examples=1000, deadline=None)
 
 #: In continuous integration a skip is a failure: nobody would read of it.
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
