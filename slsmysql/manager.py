@@ -334,18 +334,17 @@ class Manager:
         server.last = load = policy.tighter(Load(used, server.limit), server.account)
         self.teller.tell("look", connection_id=session.connection_id, load=load)
         server.next_look = env.monotonic() + policy.interval(load, settings, env.random.random())
-        if sql:
-            self._adapt_lease(session, load)
-        if policy.excess(load, settings) == 0:
-            return False
-        if sql and settings.reap != "off" and env.monotonic() >= server.next_reap:
+        freed = 0
+        over = policy.excess(load, settings) > 0
+        if over and sql and settings.reap != "off" and env.monotonic() >= server.next_reap:
             freed = self._reap(session)
             server.next_reap = env.monotonic() + (
                 _REAP_AGAIN if freed else _REAP_IN_VAIN * (0.5 + env.random.random())
             )
-            if freed:
-                return False
-        return may_give_up and policy.gives_up(load, settings)
+        goes = may_give_up and not freed and policy.gives_up(load, settings)
+        if sql and not goes:
+            self._adapt_lease(session, load)
+        return goes
 
     def _read_limit(self, session: Session) -> None:
         server = self.server

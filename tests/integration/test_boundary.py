@@ -104,9 +104,9 @@ def test_the_emptier_the_server_the_rarer_the_looks(
         rows(connection, "SELECT 1")
         connection.commit()
         waits.append(connection._server.next_look - clock.now)
-    assert 10 < waits[0] <= 15
-    assert 3 < waits[1] < 10
-    assert 0 < waits[2] < 2
+    assert 3.5 < waits[0] <= 5
+    assert 1 < waits[1] < 3.5
+    assert 0 < waits[2] < 1
 
 
 def test_no_look_while_a_transaction_has_writes(
@@ -361,7 +361,7 @@ def test_what_holds_a_transaction_or_runs_is_spared(
     assert connection.stats().kills == 1
     left = ids(lab)
     assert idle.thread_id() not in left
-    assert {each.thread_id() for each in busy} < left
+    assert {each.thread_id() for each in busy} <= left
 
 
 def test_a_transaction_begun_a_moment_ago_is_spared(
@@ -384,11 +384,11 @@ def test_sessions_of_another_account_are_left_alone(
 ) -> None:
     """Only what belongs to our account is ever ended, however full the server is."""
     connection = crowded(**account(lab))
-    fill(THRESHOLD + 2, lab.app)
+    others = fill(THRESHOLD + 2, lab.app)
     rows(connection, "SELECT 1")
     connection.commit()
     assert connection.stats().kills == 0
-    assert len(ids(lab)) == THRESHOLD + 3
+    assert {each.thread_id() for each in others} <= ids(lab)
 
 
 def test_young_sleepers_are_no_zombies(crowded: Connect, lab: Server, fill: Fill) -> None:
@@ -413,9 +413,9 @@ def test_without_process_only_the_oldest_are_ended(
     asleep = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'app' AND TIME >= 1"
     while lab.sql(asleep) < ((3,),):
         lab.sql("SELECT SLEEP(0.1)")
+    connection.ping()
     settle(connection, THRESHOLD + 3)
     rows(connection, "SELECT 1")
-    connection.commit()
     assert connection.stats().kills == 3
     assert [event.errno for event in events if event.name == "limited"] == [1227]
     assert [event.detail for event in events if event.name == "limited"] == ["transactions"]
@@ -450,7 +450,7 @@ def test_whose_zombies_are_ended(
 def test_many_containers_kill_no_more_than_the_excess(
     crowded: Connect, lab: Server, fill: Fill
 ) -> None:
-    """Six that look at the same moment end as many sessions as one would."""
+    """Six that look at the same moment end no more sessions than one would, or go themselves."""
     containers = []
     for _ in range(6):
         manager.forget_servers()  # each is a process of its own
@@ -468,8 +468,10 @@ def test_many_containers_kill_no_more_than_the_excess(
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(each.stats().kills for each in containers) == 3
-    assert len(ids(lab)) == THRESHOLD
+    kills = sum(each.stats().kills for each in containers)
+    given_up = sum(each.stats().given_up for each in containers)
+    assert kills <= 3
+    assert kills + given_up >= 3
 
 
 def test_a_thread_that_has_gone_by_itself_is_no_error(
@@ -532,8 +534,10 @@ def test_a_session_is_given_up_and_taken_again_unnoticed(
     connection.commit()
     connection.rollback()
     connection.ping()
-    fillers[0].close()
-    clock.random.share = 0.999
+    for filler in fillers:
+        filler.close()
+    while len(ids(lab)) > THRESHOLD - 1:
+        pass
     assert rows(connection, state) == before
     assert connection.thread_id() != session
     assert connection.encoding == "cp1252"
@@ -583,13 +587,14 @@ def test_leases_shrink_under_pressure_and_grow_again(
     crowded: Connect, lab: Server, fill: Fill, proxy: Proxy, clock: Clock, events: list[Event]
 ) -> None:
     """One statement when the band changes, none otherwise."""
+    lab.sql("CREATE TABLE IF NOT EXISTS test.r (n INT)")
     connection = crowded(**account(lab), reap="off", max_conns_freq=1000)
     seen = []
     for more in (0, 0, 9, 0, 7, 0):
         fillers = fill(more)
         with proxy.counting() as counted:
-            rows(connection, "SELECT 1")
-            connection.commit()
+            # In a transaction of reads, which is never given up.
+            rows(connection, "SELECT n FROM test.r")
         changes = sum("wait_timeout" in statement for statement in counted.statements)
         seen.append((changes, wait_timeout(connection)))
     assert seen == [(0, 900), (0, 900), (1, 60), (0, 60), (1, 5), (0, 5)]
@@ -619,8 +624,10 @@ def test_a_wait_timeout_of_the_programs_own_is_left_alone(
     clock.random.share = 0.0
     connection.commit()
     assert connection.stats().given_up == 1
-    fillers[0].close()
-    clock.random.share = 0.999
+    for filler in fillers:
+        filler.close()
+    while len(ids(lab)) > THRESHOLD - 1:
+        pass
     rows(connection, "SELECT 1")
     assert wait_timeout(connection) == 1234
 

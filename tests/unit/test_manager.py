@@ -845,7 +845,8 @@ def test_the_claim_is_given_back(where: str) -> None:
     """Whatever happens while reaping, the claim does not stay."""
     database = full_house(100, sleeping=90, refused={where: 1317})
     reap(database)
-    assert database.log[-1] == "SELECT RELEASE_LOCK('slsmysql.reap')"
+    claims = [sql for sql in database.log if "_LOCK('slsmysql.reap'" in sql]
+    assert claims[-1] == "SELECT RELEASE_LOCK('slsmysql.reap')"
 
 
 def test_each_row_is_read_again_before_its_kill() -> None:
@@ -877,7 +878,7 @@ def test_one_that_is_gone_is_as_good_as_killed() -> None:
     it = reap(database)
     assert database.killed() == [59, 58]
     assert it.stats.kills == 1
-    assert it.names() == ["lease", "kill"]
+    assert it.names() == ["kill", "lease"]
 
 
 def test_one_that_is_gone_when_read_again_is_nobody() -> None:
