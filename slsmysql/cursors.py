@@ -502,7 +502,8 @@ class SSCursor(Cursor):
 
     def fetchone(self) -> Any:
         """Return the next row, or None."""
-        self._check_executed()
+        if not self._executed:
+            self._check_executed()
         row = self.read_next()
         if row is None:
             if self._result is not None:

@@ -640,7 +640,7 @@ class Lifecycle:
                 self._failed(error, handle, None, self._running, unbuffered=True)
             if raw is None:
                 return None
-            (row,) = converters.decode_rows([raw], result.decoders)
+            row = converters.decode_row(raw, result.decoders)
             result.affected_rows = 1
             result.rows = (row,)
             return row
