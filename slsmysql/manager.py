@@ -50,9 +50,8 @@ _deadline: ContextVar[Callable[[], float] | None] = ContextVar("slsmysql_deadlin
 _current: ContextVar[object] = ContextVar("slsmysql_invocation", default=None)
 
 
-def current_invocation() -> object:
-    """Return the invocation in progress in this thread or task, or None."""
-    return _current.get()
+#: Returns the invocation in progress in this thread or task, or None.
+current_invocation: Callable[[], object] = _current.get
 
 
 def begin_invocation(invocation: object) -> Token[object]:

@@ -288,9 +288,10 @@ class CHandle:
 
     def _ok(self) -> None:
         m = self._m
-        self.affected_rows = m.affected_rows()
-        self.insert_id = m.insert_id()
-        self.warning_count = m.warning_count()
+        # The same without "st_" let other threads in before they look: 20 ns more for each.
+        self.affected_rows = m.st_affected_rows()
+        self.insert_id = m.st_insert_id()
+        self.warning_count = m.st_warning_count()
 
     @property
     def more(self) -> bool:
@@ -329,7 +330,7 @@ class CHandle:
     def end_rows(self) -> None:
         """See ``Handle.end_rows``."""
         m = self._m
-        self.warning_count = m.warning_count()
+        self.warning_count = m.st_warning_count()
         m.free_result()
         self.pending = False
 
