@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from slsmysql.settings import Settings
+
 #: What a cursor gives: all rows as tuples or as dicts once `execute` returns, or rows one by one.
 Rows = Literal["tuple", "dict", "stream"]
 
@@ -77,12 +79,18 @@ _PYMYSQL_CURSORS: Mapping[Rows, Mapping[str, Any]] = {
 }
 
 
-def _slsmysql(name: str, *, pure: bool, **options: Any) -> Contender:
+def _slsmysql(
+    name: str, *, pure: bool, reuse: bool = False, manage_conns: bool = True
+) -> Contender:
     return Contender(
         name,
         "slsmysql",
         needs=None if pure else "_mysql_connector",
-        options={"use_pure": pure, "reuse": False, **options},
+        options={
+            "use_pure": pure,
+            # Made once: the defaults, which a program uses, cost a connect nothing either.
+            "settings": Settings(reuse=reuse, manage_conns=manage_conns),
+        },
         plain={"ssl_disabled": True},
         cursors=_PYMYSQL_CURSORS,
     )
@@ -120,6 +128,9 @@ DRIVER_PURE = _driver("Connector/Python (pure)", pure=True)
 
 #: Everybody who runs every workload, in the order of the tables.
 CONTENDERS = (C, PURE, PYMYSQL, MYSQLCLIENT, DRIVER_C, DRIVER_PURE)
+
+#: Nothing but the C extension, for what a round trip dominates.
+ENGINE = Contender("the C extension alone", "benchmarks.speed_engine")
 
 #: Configurations of ours that run one workload each.
 C_REUSE = _slsmysql("slsmysql (C), parked", pure=False, reuse=True)

@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.speed_contenders import (
     C_REUSE,
     C_UNMANAGED,
+    ENGINE,
     PURE_REUSE,
     Address,
     Contender,
@@ -251,14 +252,22 @@ CONNECT_TLS = Workload(
     connect_and_close(tls=True),
     extra=(C_REUSE, PURE_REUSE),
 )
-SELECT_1 = Workload("cursor + select 1", "cursor(), SELECT 1, fetchall(), close()", select_1)
+SELECT_1 = Workload(
+    "cursor + select 1", "cursor(), SELECT 1, fetchall(), close()", select_1, extra=(ENGINE,)
+)
 POINT_SELECT = Workload(
-    "point select", "6 columns by primary key, as a parameter, on an open cursor", point_select
+    "point select",
+    "6 columns by primary key, as a parameter, on an open cursor",
+    point_select,
+    extra=(ENGINE,),
 )
 SINGLE_INSERT = Workload(
-    "single insert", "5 parameters, one row, inside a transaction; without commit", insert
+    "single insert",
+    "5 parameters, one row, inside a transaction; without commit",
+    insert,
+    extra=(ENGINE,),
 )
-COMMIT = Workload("commit", "commit() after an insert, which is not timed", commit)
+COMMIT = Workload("commit", "commit() after an insert, which is not timed", commit, extra=(ENGINE,))
 COMMIT_NOTHING = Workload("commit, nothing open", "commit() right after a commit()", commit_nothing)
 EXECUTEMANY = Workload(
     "executemany of 1 000",
