@@ -959,6 +959,8 @@ class Lifecycle:
     def _detach(self) -> Handle | None:
         self._closed = True
         handle, self._handle = self._handle, None
+        if handle is not None:
+            self._state.status = handle.status
         result = self._result
         if result is not None and result.unbuffered_active:
             # A stream that nobody will read: ending the session is cheaper than reading it.
@@ -970,6 +972,8 @@ class Lifecycle:
 
     def _park(self, handle: Handle) -> bool:
         """Clean ``handle`` and keep it; False when that cannot be or should not be."""
+        # What a closed connection shows is how it was.
+        shown = self.charset, self.collation, self.encoding, self.autocommit_mode
         try:
             while handle.more:
                 self._state.changed = True
@@ -991,7 +995,11 @@ class Lifecycle:
                     # No reset takes a session out of a database.
                     return False
                 handle.reset()
-                self._state = State(tracked=self._state.tracked, database=self.options.database)
+                self._state = State(
+                    tracked=self._state.tracked,
+                    database=self.options.database,
+                    status=self._state.status,
+                )
                 self.charset, self.collation = self.options.charset, self.options.collation
                 self.encoding = self.options.encoding
                 self.autocommit_mode = self.options.autocommit
@@ -999,6 +1007,8 @@ class Lifecycle:
                 self._lease = self._set_up(handle)
         except Exception:
             return False
+        finally:
+            self.charset, self.collation, self.encoding, self.autocommit_mode = shown
         parked = _Parked(handle, self._lease)
         if not manager.park(self._identity, parked, self.settings.max_parked):
             return False
