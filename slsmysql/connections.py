@@ -131,14 +131,7 @@ class Connection(Lifecycle):
             self._result = None
             if old is not None:
                 old.quit()
-            # What the program has changed since the first time holds from the beginning.
-            mode = self.autocommit_mode
-            changed = (self.charset, self.collation, mode) != (
-                self.options.charset,
-                self.options.collation,
-                self.options.autocommit,
-            )
-            parked = None if changed else self._take_parked()
+            parked = self._take_parked()
             if parked is not None:
                 self._adopt(parked.handle, parked.lease)
                 self._last, self._last_wall = parked.parked_at, parked.parked_wall
@@ -146,8 +139,9 @@ class Connection(Lifecycle):
                 self._teller.tell("unpark", connection_id=parked.handle.thread_id)
             else:
                 self._open()
+            mode = self.autocommit_mode
             if mode is not None and mode != self.options.autocommit:
-                self.autocommit(mode)
+                self.autocommit(mode)  # as it was before
 
     # -- statements ----------------------------------------------------------------------------
 

@@ -505,6 +505,9 @@ class Lifecycle:
             # The server's word on this statement comes at the end of its rows.
             status = self._state.status & ~STATE_CHANGED
         self._state.ran(effect, status, result.insert_id if result is not None else None)
+        if result is not None and result.warning_count:
+            # SHOW WARNINGS would tell the next owner of the session.
+            self._state.changed = True
         if effect.replay and "wait_timeout" in self._state.replay:
             self._lease = None
         self._last = self._monotonic()
@@ -653,6 +656,8 @@ class Lifecycle:
         result.warning_count = handle.warning_count
         result.has_next = handle.more
         self._state.ran(self._running, handle.status, None)
+        if handle.warning_count:
+            self._state.changed = True
         self._touch()
 
     def _discard_stream(self, result: MySQLResult) -> None:
@@ -693,9 +698,8 @@ class Lifecycle:
             if isinstance(error, err.Error):
                 self._touch()
                 self._state.status = handle.status
-                if not effect.read:
-                    # It may have done something before it failed (CALL).
-                    self._state.changed = True
+                # It may have done something before it failed (CALL), and SHOW WARNINGS tells of it.
+                self._state.changed = True
                 if sql is not None:
                     self._refused(error, sql, effect, unbuffered)
                     return
