@@ -220,7 +220,7 @@ def _unit_with_limits(rig: Rig) -> None:
         unit(connection)
 
 
-@operation("the same above the threshold: lease and process list, no zombie", both=False)
+@operation("the same above the threshold: no zombie is found, and the session given up", both=False)
 def _unit_above(rig: Rig) -> None:
     connection = rig.looking(**crowded(rig))
     rig.fill(THRESHOLD, rig.lab.app)
@@ -229,7 +229,7 @@ def _unit_above(rig: Rig) -> None:
     assert connection.stats().kills == 0
 
 
-@operation("the same, and again a moment later", both=False)
+@operation("the next one: a new session, given up in turn", both=False)
 def _unit_above_again(rig: Rig) -> None:
     connection = rig.looking(**crowded(rig))
     rig.fill(THRESHOLD, rig.lab.app)
@@ -238,7 +238,7 @@ def _unit_above_again(rig: Rig) -> None:
         unit(connection)
 
 
-@operation("the same with one zombie to end", both=False)
+@operation("the same above the threshold, with one zombie to end", both=False)
 def _unit_reaping(rig: Rig) -> None:
     connection = rig.looking(**crowded(rig))
     rig.fill(THRESHOLD, rig.lab.boss)
@@ -247,11 +247,10 @@ def _unit_reaping(rig: Rig) -> None:
     assert connection.stats().kills == 1
 
 
-@operation("the same when the session is given up", both=False)
+@operation('the same above the threshold with `reap="off"`', both=False)
 def _unit_giving_up(rig: Rig) -> None:
     connection = rig.looking(**crowded(rig), reap="off")
-    rig.fill(ROOM - 1, rig.lab.app)
-    rig.clock.random.share = 0.0
+    rig.fill(THRESHOLD, rig.lab.app)
     with rig.count():
         unit(connection)
     assert connection.handle is None
@@ -373,7 +372,6 @@ def crowded(rig: Rig) -> dict[str, Any]:
     """Let the proxy lead to a server with little room, and return the keywords for it."""
     rig.lab.sql(f"SET GLOBAL max_connections={ROOM}")
     rig.proxy.server = (rig.lab.host, rig.lab.port)
-    rig.clock.random.share = 0.999
     # InnoDB's list of transactions is a new one for whoever reads it 0.1 s after the last.
     rig.lab.sql("SELECT SLEEP(0.15)")
     return {

@@ -205,6 +205,7 @@ def test_defect_9_reaping_is_bounded_and_spares_transactions(
     assert {each.thread_id() for each in busy} <= ids(lab)
 
 
+@pytest.mark.parametrize("server", ["mariadb"], indirect=True)  # a second each
 def test_defect_10_a_time_out_of_a_statement_is_no_full_server(
     through: Connect, proxy: Proxy, clock: Clock
 ) -> None:
