@@ -426,7 +426,7 @@ class Connection(Lifecycle):
             self._touch()
 
     def _ready_at_rest(self) -> Handle:
-        handle = self._ready(OTHER)
+        handle = self._ready(OTHER, written=False)
         result = self._result
         if result is not None:
             if result.unbuffered_active or result.has_next:
@@ -466,7 +466,7 @@ class Connection(Lifecycle):
                 handle.abandon()
                 self._handle = None
             if self._state.replaceable():
-                self._reopen("found lost by ping()")
+                self._reopen("found lost by ping()", written=False)
             elif reconnect:
                 self.connect()
             else:

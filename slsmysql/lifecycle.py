@@ -314,9 +314,10 @@ class Lifecycle:
         self._last = self._monotonic()
         self._last_wall = self._wall()
 
-    def _ready(self, effect: Effect) -> Handle:
+    def _ready(self, effect: Effect, *, written: bool = True) -> Handle:
         """Return a handle for a statement that has not been sent yet.
 
+        :param written: whether its text is there already, quoted for the last session's sql_mode.
         :raises err.InterfaceError: closed, or lost together with something and not told the end.
         :raises err.OperationalError: the session is found lost, and something with it.
         """
@@ -331,7 +332,7 @@ class Lifecycle:
         if self._broken is not None:
             self._refuse_broken(effect)
         if handle is None:
-            return self._reopen("dormant")
+            return self._reopen("dormant", written=written)
         idle = self._idle(self._last, self._last_wall)
         if idle <= self._stale_after:
             return handle
@@ -361,7 +362,7 @@ class Lifecycle:
                 CR.CR_SERVER_GONE_ERROR,
                 f"MySQL server has gone away ({reason}; the statement was not sent; {what})",
             )
-        return self._reopen(reason)
+        return self._reopen(reason, written=written)
 
     def _unread(self) -> bool:
         """Whether the server has sent, or will, what nobody has read yet."""
@@ -372,10 +373,10 @@ class Lifecycle:
         """Have a session before a statement is written: its sql_mode says how text is quoted."""
         with self._lock:
             if self._handle is None and not (self._closed or self._deferred or self._broken):
-                self._ready(OTHER)
+                self._ready(OTHER, written=False)
 
-    def _reopen(self, reason: str) -> Handle:
-        """Replace a handle with which nothing is lost by a new one."""
+    def _reopen(self, reason: str, *, written: bool = True) -> Handle:
+        """Replace a handle with which nothing is lost by a new one; ``written``: see `_ready`."""
         resumed = bool(self._state.status & IN_TRANSACTION)
         if resumed and not self.settings.resume_reads:
             raise self._reads_lost(reason)
@@ -384,11 +385,10 @@ class Lifecycle:
             self._result.has_next = False
         self._state.lost()
         quoting = self._state.status & NO_BACKSLASH_ESCAPES
-        first = self._last == _NEVER
         self._open()
         handle = self._handle
         assert handle is not None
-        if self._state.status & NO_BACKSLASH_ESCAPES != quoting and not first:
+        if written and self._state.status & NO_BACKSLASH_ESCAPES != quoting:
             raise err.OperationalError(
                 CR.CR_SERVER_GONE_ERROR,
                 f"MySQL server has gone away ({reason}; the statement was not sent: it was written"
@@ -750,9 +750,9 @@ class Lifecycle:
             raise err.OperationalError(
                 errno, message if self._broken is None else f"{message} ({what})"
             )
-        if effect.begins and not effect.ends and not in_transaction:
-            what = self._lose("lost at the beginning of a transaction")
-            raise err.OperationalError(errno, f"{message} (nothing was begun; {what})")
+        if not in_transaction and not effect.ends and _touches_session_only(effect):
+            what = self._lose("lost during a change of the session")
+            raise err.OperationalError(errno, f"{message} (nothing else was changed; {what})")
         if effect.rolls_back and not self._state.pins:
             # The loss has done what was asked for.
             self._forget_session()
@@ -1019,6 +1019,11 @@ class Lifecycle:
         self._teller.count("parked")
         self._teller.tell("park", connection_id=handle.thread_id)
         return True
+
+
+def _touches_session_only(effect: Effect) -> bool:
+    """Whether all that a statement does out of a transaction is gone with its session."""
+    return effect.begins or (effect.explained and bool(effect.replay or not effect.commits))
 
 
 def _rows(handle: Handle, decoders: Any) -> list[Row]:
