@@ -403,6 +403,41 @@ def test_a_begin_that_is_cut_off(
 
 
 @pytest.mark.parametrize("point", [request, answer])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "USE information_schema",
+        "SET NAMES latin1",
+        "SET SESSION sql_mode = ''",
+        "SET autocommit = 0",
+        lambda connection: connection.select_db("information_schema"),
+        lambda connection: connection.set_character_set("latin1"),
+    ],
+)
+def test_a_change_of_the_session_that_is_cut_off(
+    through: Connect, proxy: Proxy, home: str, change: Any, point: Callable[[], Point]
+) -> None:
+    """What ends with the session is of no unknown outcome: the next one is as it was before."""
+    connection = through(autocommit=True)
+    proxy.when(point(), fin)
+    with pytest.raises(OperationalError) as caught:
+        change(connection) if callable(change) else run(connection, change)
+    assert not isinstance(caught.value, OutcomeUnknownError)
+    state = "SELECT DATABASE(), @@character_set_client, @@autocommit"
+    assert rows(connection, state) == [(home, "utf8mb4", 1)]
+
+
+def test_an_implied_commit_that_is_cut_off(through: Connect, proxy: Proxy, table: Numbers) -> None:
+    """Switching autocommit on commits: lost in a transaction, nobody knows the outcome."""
+    connection = through()
+    run(connection, "INSERT INTO t VALUES (1)")
+    proxy.when(answer("AUTOCOMMIT"), fin)
+    with pytest.raises(OutcomeUnknownError):
+        connection.autocommit(True)
+    assert table() == [1]
+
+
+@pytest.mark.parametrize("point", [request, answer])
 def test_a_first_write_without_autocommit_that_is_cut_off(
     through: Connect, proxy: Proxy, table: Numbers, point: Callable[[str], Point]
 ) -> None:
