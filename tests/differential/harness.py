@@ -122,7 +122,7 @@ class Side:
             try:
                 value = function(*args, **keywords)
                 shown = self.show(value)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is compared
+            except Exception as error:
                 shown = self.show_error(error)
         caught = [warning for warning in caught if warning.category is not ResourceWarning]
         if caught:
@@ -255,6 +255,12 @@ class Both:
             for name in self.databases:
                 for statement in statements:
                     cursor.execute(statement.replace("{database}", name))
+
+    def look(self, query: str) -> Any:
+        """Return the rows of a query on a session of its own."""
+        with self._admin.cursor() as cursor:
+            cursor.execute(query)
+            return cursor.fetchall()
 
     def lay_out(self) -> None:
         """Give both databases the schema, anew if something differed."""

@@ -21,7 +21,9 @@ def _has_codec(charset: str) -> bool:
 
 #: Every character set that PyMySQL knows and Python has a codec for; the others are a deliberate
 #: difference (docs/differences.md).
-CHARSETS = sorted(filter(_has_codec, pymysql.charset._charsets._by_name))
+CHARSETS: list[str] = sorted(
+    filter(_has_codec, pymysql.charset._charsets._by_name)  # type: ignore[attr-defined]
+)
 
 #: What is sent: plain, accents, the multibyte sets' own, characters whose second byte is a
 #: backslash (0x5C) in gbk, big5, sjis and cp932, and what only Unicode has.

@@ -16,11 +16,29 @@ from tests.differential.harness import Both, Side
 from tests.differential.test_parameters import Speaks
 
 #: Attributes that a connection has from the beginning, and what of them is each driver's own.
-ATTRIBUTES = (
-    "host port user db unix_socket bind_address charset collation encoding use_unicode cursorclass"
-    " sql_mode init_command connect_timeout max_allowed_packet server_version server_status"
-    " protocol_version host_info autocommit_mode open"
-).split()
+ATTRIBUTES = [
+    "host",
+    "port",
+    "user",
+    "db",
+    "unix_socket",
+    "bind_address",
+    "charset",
+    "collation",
+    "encoding",
+    "use_unicode",
+    "cursorclass",
+    "sql_mode",
+    "init_command",
+    "connect_timeout",
+    "max_allowed_packet",
+    "server_version",
+    "server_status",
+    "protocol_version",
+    "host_info",
+    "autocommit_mode",
+    "open",
+]
 
 KEYWORDS: dict[str, Callable[[Side], dict[str, Any]]] = {
     "nothing": lambda side: {},
@@ -125,7 +143,6 @@ SESSION = (
 @pytest.mark.parametrize("name", KEYWORDS)
 def test_a_keyword_of_connect_does_what_it_does_with_pymysql(tables: Both, name: str) -> None:
     """Each keyword gives a connection with PyMySQL's attributes and session, or its error."""
-
     if tables.backend == "c" and name in PURE_ONLY:
         return  # refused by the C back end: see docs/differences.md
 
@@ -140,7 +157,7 @@ def test_a_keyword_of_connect_does_what_it_does_with_pymysql(tables: Both, name:
         if connection is None:
             return
         for attribute in ATTRIBUTES:
-            if attribute == "unix_socket" or attribute == "server_status":
+            if attribute in {"unix_socket", "server_status"}:
                 continue
             side.attempt(attribute, getattr, connection, attribute)
         side.note("in transaction, autocommit", connection.server_status & 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -183,7 +183,7 @@ MANY: dict[str, tuple[str, Callable[[], Any]]] = {
     "an int": ("INSERT INTO a1 (v) VALUES (%s)", lambda: 5),
     "named tuples": (
         "INSERT INTO a1 (v,n) VALUES (%s,%s)",
-        lambda: [collections.namedtuple("R", "a b")("a", 11)],  # noqa: PYI024
+        lambda: [collections.namedtuple("R", "a b")("a", 11)],
     ),
     "deque": ("INSERT INTO a1 (v,n) VALUES (%s,%s)", lambda: collections.deque([("a", 11)])),
     "scalars": ("INSERT INTO a1 (n) VALUES (%s)", lambda: [41, 42]),
@@ -368,18 +368,21 @@ def test_rows_are_made_by_a_subclass_as_with_pymysql(both: Both) -> None:
             dict_type = Attributes
 
         class ListRows(cursors.Cursor):  # type: ignore[misc, name-defined]
+            _rows: Any
+
             def _do_get_result(self) -> None:
                 super()._do_get_result()
                 if self._rows:
                     self._rows = [list(row) for row in self._rows]
 
         class Named(cursors.Cursor):  # type: ignore[misc, name-defined]
+            _rows: Any
+
             def _do_get_result(self) -> None:
                 super()._do_get_result()
                 if self._rows:
-                    row = collections.namedtuple(  # noqa: PYI024
-                        "Row", [field[0] for field in self.description]
-                    )
+                    names = [field[0] for field in self.description]
+                    row: Any = collections.namedtuple("Row", names)  # type: ignore[misc]
                     self._rows = tuple(row(*values) for values in self._rows)
 
         class Upper(cursors.DictCursor):  # type: ignore[misc, name-defined]
@@ -468,7 +471,7 @@ PROCEDURES: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize("cursor_class", CURSORS)
 def test_callproc_does_what_it_does_with_pymysql(both: Both, cursor_class: str) -> None:
-    """callproc's return value, result sets, variables and errors are PyMySQL's."""
+    """Callproc's return value, result sets, variables and errors are PyMySQL's."""
 
     def scenario(side: Side) -> None:
         connection = side.connect()

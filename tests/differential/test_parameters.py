@@ -32,7 +32,7 @@ class Number(enum.IntEnum):
     THREE = 3
 
 
-class Word(str, enum.Enum):  # noqa: UP042 - the older spelling of StrEnum is a type of its own
+class Word(str, enum.Enum):
     """An enumeration of strings."""
 
     RED = "red"
