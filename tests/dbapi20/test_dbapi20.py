@@ -338,11 +338,12 @@ def test_description_of_no_result(
 ) -> None:
     """It is None before a statement, and after one that returns no rows."""
     cursor = connection.cursor(cursor_class)
-    assert cursor.description is None
-    cursor.execute("SELECT 1")
-    assert cursor.description is not None
-    cursor.execute("INSERT INTO river (name) VALUES ('Amur')")
-    assert cursor.description is None
+    found = [cursor.description]
+    for sql in ("SELECT 1", "INSERT INTO river (name) VALUES ('Amur')"):
+        cursor.execute(sql)
+        found.append(cursor.description)
+        cursor.fetchall()
+    assert [description is None for description in found] == [True, False, True]
 
 
 @both_ways
@@ -595,15 +596,22 @@ def test_iteration(rivers: slsmysql.Connection, cursor_class: type[Cursor]) -> N
         next(cursor)
 
 
-@both_ways
-def test_a_new_statement_drops_the_rows_left(
-    rivers: slsmysql.Connection, cursor_class: type[Cursor]
-) -> None:
+def test_a_new_statement_drops_the_rows_left(rivers: slsmysql.Connection) -> None:
     """``execute`` on the same cursor starts anew."""
-    cursor = rivers.cursor(cursor_class)
+    cursor = rivers.cursor()
     cursor.execute(SELECT)
     cursor.fetchone()
     cursor.execute("SELECT 1")
+    assert list(cursor.fetchall()) == [(1,)]
+
+
+def test_a_new_statement_drops_the_rows_left_at_the_server(rivers: slsmysql.Connection) -> None:
+    """The same of an unbuffered cursor, which warns of the rows that were read in vain."""
+    cursor = rivers.cursor(SSCursor)
+    cursor.execute(SELECT)
+    cursor.fetchone()
+    with pytest.warns(UserWarning, match="left incomplete"):
+        cursor.execute("SELECT 1")
     assert list(cursor.fetchall()) == [(1,)]
 
 
@@ -621,7 +629,7 @@ def test_nextset_where_there_is_one_result(connect: Connect, cursor_class: type[
 
 @pytest.fixture
 def procedure(server: Server, database: str) -> None:
-    """A procedure ``twice(a)`` that returns a, and then two times a with a description anew."""
+    """A procedure ``twice(a)`` with two results: a, and then a with two times a."""
     server.sql(
         f"CREATE PROCEDURE {database}.twice(IN a INT)"
         " BEGIN SELECT a AS once; SELECT a, a * 2 AS more; END"
@@ -632,10 +640,11 @@ def procedure(server: Server, database: str) -> None:
 def test_callproc_and_nextset(
     procedure: None, connect: Connect, cursor_class: type[Cursor]
 ) -> None:
-    """``callproc`` returns its arguments; ``nextset`` goes on, whatever rows are left."""
+    """``callproc`` returns its arguments, and ``nextset`` goes from result to result."""
     with connect().cursor(cursor_class) as cursor:
         assert list(cursor.callproc("twice", (21,))) == [21]
         assert [column[0] for column in cursor.description] == ["once"]
+        assert list(cursor.fetchall()) == [(21,)]
         assert cursor.nextset() is True
         assert [column[0] for column in cursor.description] == ["a", "more"]
         assert list(cursor.fetchall()) == [(21, 42)]
@@ -643,6 +652,25 @@ def test_callproc_and_nextset(
         assert cursor.nextset() is True
         assert cursor.description is None
         assert cursor.nextset() is None
+
+
+def test_nextset_drops_the_rows_left(procedure: None, connect: Connect) -> None:
+    """Rows of the result before, fetched or not, are gone."""
+    with connect().cursor() as cursor:
+        cursor.callproc("twice", (21,))
+        assert cursor.nextset() is True
+        assert cursor.fetchone() == (21, 42)
+
+
+def test_nextset_of_an_unbuffered_cursor_waits_for_the_rows(
+    procedure: None, connect: Connect
+) -> None:
+    """Before the last row is read it knows of no other result: PyMySQL's liberty."""
+    with connect().cursor(SSCursor) as cursor:
+        cursor.callproc("twice", (21,))
+        assert cursor.nextset() is None
+        assert cursor.fetchall() == [(21,)]
+        assert cursor.nextset() is True
 
 
 def test_callproc_returns_out_parameters_by_variables(
