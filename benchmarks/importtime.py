@@ -19,10 +19,6 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-
 from benchmarks.speed_stats import Spread, duration, order, ratio
 
 OURS, DRIVER = "slsmysql", "mysql.connector"
@@ -122,6 +118,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--loaded", action="store_true", help="list what slsmysql loads")
     args = parser.parse_args(argv)
+    from rich.console import Console
+    from rich.progress import track
+    from rich.table import Table
+
     console = Console()
     times: dict[str, list[float]] = {module: [] for module in MODULES}
     with tempfile.TemporaryDirectory(prefix="slsmysql-importtime-") as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.speed_contenders import PURE, PYMYSQL, C
+from benchmarks.speed_contenders import CONTENDERS, PURE, PYMYSQL, C
 from benchmarks.speed_stats import Checked, Spread, Target, check, duration, ratio
 
 #: Colours that stay apart for every kind of sight, and marks that do without colour.
@@ -23,6 +24,9 @@ MARKS = (
 )
 
 STYLES = {"met": "green", "missed": "red", "unsure": "yellow", None: "dim"}
+
+#: The ratios that the figure has room for.
+SHOWN = (0.3, 16)
 
 #: Bytes that a peak may differ by from run to run.
 SLACK = 256 * 1024
@@ -243,6 +247,7 @@ class Report:
         for axes, server in zip(panels[0], self.servers, strict=True):
             self._draw_server(axes, server)
             axes.set_xscale("log")
+            axes.set_xlim(*SHOWN)
             axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
             axes.xaxis.set_minor_formatter(ticker.NullFormatter())
@@ -251,7 +256,8 @@ class Report:
         panels[0][0].invert_yaxis()
         handles, labels = panels[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-        figure.suptitle(f"The same work through each driver\n{self.subtitle}", fontsize=11)
+        subtitle = textwrap.fill(self.subtitle, 60 + 60 * len(self.servers))
+        figure.suptitle(f"The same work through each driver\n{subtitle}", fontsize=11)
         figure.savefig(path, dpi=110)
         plt.close(figure)
 
@@ -275,8 +281,9 @@ class Report:
             label=f"what {C.name} has to reach",
             zorder=2,
         )
-        for name, (color, mark) in zip(self.contenders, MARKS, strict=True):
-            if name in self.missing or name == PYMYSQL.name:
+        for contender, (color, mark) in zip(CONTENDERS, MARKS, strict=True):
+            name = contender.name
+            if name not in self.contenders or name in self.missing or contender is PYMYSQL:
                 continue
             values, places = [], []
             for row, workload in enumerate(rows):
@@ -285,7 +292,14 @@ class Report:
                     continue
                 found = ratio(times[name], times[PYMYSQL.name])
                 axes.plot([found.low, found.high], [row, row], color=color, linewidth=1.4, zorder=2)
-                values.append(found.value)
+                if found.value > SHOWN[1]:
+                    # Off to the right: at the edge, with the figure in words.
+                    values.append(SHOWN[1] * 0.93)
+                    place = (SHOWN[1] * 0.85, row)
+                    if name == C.name:
+                        axes.annotate(f"{found.value:.0f}", place, ha="right", va="center")
+                else:
+                    values.append(found.value)
                 places.append(row)
             ours = name == C.name
             axes.scatter(
