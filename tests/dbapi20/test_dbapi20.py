@@ -817,3 +817,50 @@ def test_null_is_none(connect: Connect, cursor_class: type[Cursor], column: str)
         cursor.execute("INSERT INTO t VALUES (%s)", (None,))
         cursor.execute("SELECT v, v IS NULL FROM t")
         assert list(cursor.fetchall()) == [(None, 1)]
+
+
+# -- where PyMySQL, and so this module, leaves PEP 249 ---------------------------------------------
+
+
+def test_rows_of_a_closed_buffered_cursor_stay(rivers: slsmysql.Connection) -> None:
+    """PEP 249 has an Error; programs written for PyMySQL fetch after the ``with`` block."""
+    with rivers.cursor() as cursor:
+        cursor.execute(SELECT)
+    assert cursor.fetchone() == ROWS[0]
+    assert list(cursor.fetchall()) == ROWS[1:]
+
+
+def test_rowcount_of_an_unbuffered_cursor(rivers: slsmysql.Connection) -> None:
+    """The number of rows is unknown, for which PEP 249 has -1 and PyMySQL 2**64 - 1."""
+    with rivers.cursor(SSCursor) as cursor:
+        cursor.execute(SELECT)
+        assert cursor.rowcount == 2**64 - 1
+
+
+@pytest.mark.parametrize("column", ["SMALLINT", "DECIMAL(5,2)", "BIT(3)"])
+def test_types_that_no_type_object_has(connect: Connect, column: str) -> None:
+    """PyMySQL's ``NUMBER`` has none of these, although they hold numbers."""
+    with connect().cursor() as cursor:
+        cursor.execute(f"CREATE TABLE t (v {column})")
+        cursor.execute("SELECT v FROM t")
+        code = cursor.description[0][1]
+    assert [name for name in TYPES if code == getattr(slsmysql, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [("TEXT", "BINARY"), ("VARBINARY(3)", "STRING"), ("BINARY(3)", "STRING")],
+)
+def test_types_that_share_their_code(connect: Connect, column: str, expected: str) -> None:
+    """The protocol tells TEXT from BLOB, and VARBINARY from VARCHAR, by the collation alone."""
+    with connect().cursor() as cursor:
+        cursor.execute(f"CREATE TABLE t (v {column})")
+        cursor.execute("SELECT v FROM t")
+        code = cursor.description[0][1]
+    assert [name for name in TYPES if code == getattr(slsmysql, name)] == [expected]
+
+
+def test_a_missing_name_is_a_key_error(connect: Connect) -> None:
+    """A parameter that the mapping has not is Python's KeyError and no ``Error``."""
+    with connect().cursor() as cursor, pytest.raises(KeyError):
+        cursor.execute("SELECT %(a)s", {"b": 1})
