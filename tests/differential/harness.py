@@ -237,7 +237,8 @@ class Both:
         #: Whether something differed: then the tables may, too.
         self.has_differed = True
         self._shared: tuple[Side, Side] | None = None
-        params = server.params(database=None)
+        params: dict[str, Any] = server.params()
+        del params["database"]
         self._admin = pymysql.connect(**params, autocommit=True, charset="utf8mb4")
         self.prepare("CREATE DATABASE {database} CHARACTER SET utf8mb4")
 

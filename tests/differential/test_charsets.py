@@ -22,7 +22,9 @@ def _has_codec(charset: str) -> bool:
 #: Every character set that PyMySQL knows and Python has a codec for; the others are a deliberate
 #: difference (docs/differences.md).
 CHARSETS: list[str] = sorted(
-    filter(_has_codec, pymysql.charset._charsets._by_name)  # type: ignore[attr-defined]
+    name
+    for name in pymysql.charset._charsets._by_name  # type: ignore[attr-defined]
+    if _has_codec(name)
 )
 
 #: What is sent: plain, accents, the multibyte sets' own, characters whose second byte is a

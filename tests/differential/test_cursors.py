@@ -12,6 +12,9 @@ import pytest
 
 from tests.differential.harness import Both, Side
 
+#: What a program may pass as a row.
+Pair = collections.namedtuple("Pair", "a b")
+
 CURSORS = ("Cursor", "DictCursor", "SSCursor", "SSDictCursor")
 
 MULTI = 1 << 16  # CLIENT.MULTI_STATEMENTS
@@ -183,7 +186,7 @@ MANY: dict[str, tuple[str, Callable[[], Any]]] = {
     "an int": ("INSERT INTO a1 (v) VALUES (%s)", lambda: 5),
     "named tuples": (
         "INSERT INTO a1 (v,n) VALUES (%s,%s)",
-        lambda: [collections.namedtuple("R", "a b")("a", 11)],
+        lambda: [Pair("a", 11)],
     ),
     "deque": ("INSERT INTO a1 (v,n) VALUES (%s,%s)", lambda: collections.deque([("a", 11)])),
     "scalars": ("INSERT INTO a1 (n) VALUES (%s)", lambda: [41, 42]),

@@ -175,27 +175,25 @@ def fits(theirs: Any, ours: Any) -> list[str]:
 
 
 #: Methods of PyMySQL's connection that speak the protocol, or are its handshake.
-PROTOCOL = set(
-    [
-        "_auth_plugin_name",
-        "_create_ssl_ctx",
-        "_execute_command",
-        "_get_auth_plugin_handler",
-        "_get_server_information",
-        "_process_auth",
-        "_read_bytes",
-        "_read_ok_packet",
-        "_read_packet",
-        "_read_query_result",
-        "_request_authentication",
-        "_rfile",
-        "_secure",
-        "_write_bytes",
-        "write_packet",
-        "_sock",
-        "_closed",
-    ]
-)
+PROTOCOL = {
+    "_auth_plugin_name",
+    "_create_ssl_ctx",
+    "_execute_command",
+    "_get_auth_plugin_handler",
+    "_get_server_information",
+    "_process_auth",
+    "_read_bytes",
+    "_read_ok_packet",
+    "_read_packet",
+    "_read_query_result",
+    "_request_authentication",
+    "_rfile",
+    "_secure",
+    "_write_bytes",
+    "write_packet",
+    "_sock",
+    "_closed",
+}
 
 CLASSES = [
     ("connections", "Connection"),

@@ -99,7 +99,8 @@ def routines(homes: Callable[[Server], str]) -> Callable[[Server], str]:
                 f"CREATE PROCEDURE {home}.sets() SET @a = 7",
                 f"CREATE PROCEDURE {home}.makes() CREATE TEMPORARY TABLE x (n INT)",
                 f"CREATE PROCEDURE {home}.locks() DO GET_LOCK('parked', 0)",
-                f"CREATE FUNCTION {home}.takes_lock() RETURNS INT NO SQL RETURN GET_LOCK('parked', 0)",
+                f"CREATE FUNCTION {home}.takes_lock() RETURNS INT NO SQL"
+                " RETURN GET_LOCK('parked', 0)",
                 f"CREATE PROCEDURE {home}.selects() BEGIN SELECT 1; SELECT 2; END",
             )
         return home

@@ -31,7 +31,7 @@ def outcome(function: Callable[..., Any], *args: object) -> tuple[object, ...]:
     """What a call comes to: type and repr of its value, or class and args of its exception."""
     try:
         value = function(*args)
-    except Exception as error:  # noqa: BLE001 - whatever it raises is the result
+    except Exception as error:
         return ("error", type(error).__name__, error.args)
     return ("value", type(value), repr(value))
 

@@ -36,7 +36,7 @@ def outcome(function: Callable[..., Any], *args: object) -> tuple[object, ...]:
     """What a call of `function` comes to: its value, or the class and text of its exception."""
     try:
         return ("value", function(*args))
-    except Exception as error:  # noqa: BLE001 - whatever it raises is the result
+    except Exception as error:
         return ("error", type(error).__name__, str(error))
 
 
