@@ -346,7 +346,7 @@ class Lifecycle:
             # A ping would get the rest of the result for an answer; reading that away tells.
             return handle
         else:
-            if handle.ping():
+            if _answers(handle, effect):
                 self._touch()
                 if not effect.asks:
                     # For a program whose boundaries never allow a look that sends statements.
@@ -1046,6 +1046,18 @@ def _rows(handle: Handle, decoders: Any) -> list[Row]:
         if len(batch) < _BATCH:
             handle.end_rows()
             return rows
+
+
+def _answers(handle: Handle, effect: Effect) -> bool:
+    """Whether the server answers, before a statement that does ``effect``."""
+    if not effect.asks:
+        return handle.ping()
+    # A ping would reset the ROW_COUNT() that is asked for; COM_STATISTICS leaves it.
+    try:
+        handle.statistics()
+    except err.Error:
+        return False
+    return True
 
 
 def _warn(text: str) -> None:
