@@ -14,7 +14,7 @@ from slsmysql import manager
 from slsmysql.cursors import SSCursor
 from slsmysql.events import Event
 from tests.fix_servers import Connect
-from tests.integration.conftest import Clock, ids, names, rows, run, settle
+from tests.integration.conftest import Clock, as_root, ids, names, rows, run, settle
 from tests.proxy import (
     COM_STATISTICS,
     Action,
@@ -47,7 +47,7 @@ def crowded(proxy: Proxy, lab: Server, clock: Clock, through: Connect) -> Connec
     proxy.server = (lab.host, lab.port)
     clock.random.share = 0.999
     # InnoDB's list of transactions grows old by the server's clock, not by ours.
-    clock.on_sleep = lambda seconds: lab.sql(f"SELECT SLEEP({seconds})")
+    clock.on_sleep = lambda seconds: as_root(lab, f"SELECT SLEEP({seconds})")
 
     def crowded(**overrides: Any) -> Connection:
         given = {"looks": True, "database": "test", "used_conns_freq": 0, "zombie_min_timeout": 0}

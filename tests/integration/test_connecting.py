@@ -269,8 +269,11 @@ def test_a_broken_handshake_is_tried_again(
 def test_a_refusal_instead_of_a_greeting_is_tried_again(
     through: Connect, proxy: Proxy, clock: Clock
 ) -> None:
-    """1040 before the handshake, as a full server says it, is waited for."""
-    proxy.when(connecting(), reply(TOO_MANY), times=3)
+    """What a full server says instead of a greeting is waited for: 1040, 1203, 1226."""
+    proxy.when(connecting(), reply(TOO_MANY))
+    proxy.when(connecting(), reply(error_packet(1203, "User app has too many connections")))
+    used_up = "User 'app' has exceeded the 'max_user_connections' resource (current value: 5)"
+    proxy.when(connecting(), reply(error_packet(1226, used_up, "42000")))
     connection = through()
     assert rows(connection, "SELECT 1") == [(1,)]
     assert connection.stats().refused == 3
