@@ -71,8 +71,8 @@ _MOST_SHAPES = 256
 _MISSING: Any = object()
 _PACKAGE = f"{__package__}."
 _NEVER = float("-inf")
-#: What decides how a column's values are read, of ``Handle.raw_fields``: type code and collation.
-_SHAPE = itemgetter(8, 6)
+#: What decides how a column's values are read, of ``Handle.raw_fields``.
+_KIND, _COLLATION = itemgetter(8), itemgetter(6)
 #: AWS Lambda sets it anew for each invocation (Lambda developer guide, "runtime environment
 #: variables"); elsewhere it is not there and never changes.
 _INVOCATION = "_X_AMZN_TRACE_ID"
@@ -526,7 +526,7 @@ class Lifecycle:
             return
         raw = handle.raw_fields()
         result = MySQLResult(raw, self.encoding)
-        shape = (self.encoding, *map(_SHAPE, raw))
+        shape = (self.encoding, *map(_KIND, raw), *map(_COLLATION, raw))
         decoders = self._decoder_cache.get(shape, _MISSING)
         if decoders is _MISSING:
             decoders = self._make_decoders(handle, raw, shape)
