@@ -592,11 +592,14 @@ def _datetimes(column: Sequence[bytes]) -> Iterable[Any]:
 def decode_row(
     row: tuple[bytes | None, ...], decoders: Sequence[Decoder | None]
 ) -> tuple[Any, ...]:
-    """One row with each value made by its column's decoder; see `decode_rows`."""
+    """One row with each value made by its column's decoder; see `decode_rows`.
+
+    For a stream of rows: without a check, in every row, that it has as many values as decoders.
+    """
     return tuple(
         [
             value if value is None or decode is None else decode(value)
-            for value, decode in zip(row, decoders, strict=True)
+            for value, decode in zip(row, decoders)  # noqa: B905
         ]
     )
 
