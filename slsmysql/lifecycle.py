@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from _thread import RLock
+from contextlib import suppress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -1038,10 +1039,14 @@ def _rows(handle: Handle, decoders: Any) -> list[Row]:
         try:
             rows += batch if native else converters.decode_rows(batch, decoders)
         except Exception:
-            # A decoder's own: the session goes on, behind the rows that nobody will see.
+            # A decoder's own: the session goes on, behind all that nobody will see.
             while len(batch) == _BATCH:
                 batch = handle.batch(_BATCH, native=False)
             handle.end_rows()
+            with suppress(err.Error):
+                while handle.more:
+                    if handle.next():
+                        _rows(handle, [None] * len(handle.raw_fields()))
             raise
         if len(batch) < _BATCH:
             handle.end_rows()
