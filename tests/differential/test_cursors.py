@@ -820,3 +820,25 @@ def test_values_returned_by_the_connection_are_pymysqls(both: Both) -> None:
                     result = connection._result
 
     both.compare(scenario)
+
+
+def test_what_is_asked_after_a_pause_is_answered_as_with_pymysql(both: Both) -> None:
+    """ROW_COUNT(), FOUND_ROWS() and warnings outlive the check of a session that was idle."""
+
+    def scenario(side: Side) -> None:
+        connection = side.connect(autocommit=True, sql_mode="")
+        cursor = connection.cursor()
+        for statement, question in (
+            ("UPDATE a1 SET v=CONCAT(v, '!')", "SELECT ROW_COUNT()"),
+            ("SELECT 1/0, CAST('x' AS SIGNED)", "SHOW WARNINGS"),
+            ("SELECT 1/0", "SELECT @@warning_count"),
+            ("SELECT SQL_CALC_FOUND_ROWS * FROM a1 LIMIT 1", "SELECT FOUND_ROWS()"),
+            ("INSERT INTO a1 (id, v) VALUES (NULL, 'x')", "SELECT LAST_INSERT_ID() > 2"),
+        ):
+            cursor.execute(statement)
+            if not side.is_reference:
+                connection._last -= 2
+                connection._last_wall -= 2
+            side.run(cursor, question)
+
+    both.compare(scenario)
