@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from contextlib import suppress
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -475,7 +476,10 @@ class SSCursor(Cursor):
         finally:
             super().close()
 
-    __del__ = close
+    def __del__(self) -> None:
+        """Close; a finalizer has nobody to raise to."""
+        with suppress(err.Error):
+            self.close()
 
     def _query(self, query: Any) -> int:
         connection = self._get_db()

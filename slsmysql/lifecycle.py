@@ -967,6 +967,8 @@ class Lifecycle:
         if handle is not None:
             self._state.status = handle.status
         result = self._result
+        if result is not None:
+            result.has_next = False  # for its cursor there is nothing more to read
         if result is not None and result.unbuffered_active:
             # A stream that nobody will read: ending the session is cheaper than reading it.
             result.unbuffered_active = False
