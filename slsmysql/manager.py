@@ -337,9 +337,13 @@ class Manager:
         over = policy.excess(load, settings) > 0
         if over and sql and settings.reap != "off" and env.monotonic() >= server.next_reap:
             freed = self._reap(session)
-            server.next_reap = env.monotonic() + (
+            now = env.monotonic()
+            server.next_reap = now + (
                 _REAP_AGAIN if freed else _REAP_IN_VAIN * (0.5 + env.random.random())
             )
+            if freed:
+                # What was killed is counted until it is gone: nobody has to go for it.
+                server.next_look = max(server.next_look, now + policy.SHORTEST_INTERVAL)
         goes = may_give_up and not freed and policy.gives_up(load, settings)
         if sql and not goes:
             self._adapt_lease(session, load)
