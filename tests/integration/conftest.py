@@ -196,11 +196,18 @@ def as_root(server: Server, *statements: str) -> tuple[tuple[Any, ...], ...]:
     It may be taken for a moment by root's last connection, or by somebody who is just refused.
     """
     while True:
-        try:
+        with letting_in():
             return server.sql(*statements)
-        except pymysql.err.OperationalError as error:
-            if error.args[0] != ER.CON_COUNT_ERROR:
-                raise
+
+
+@contextlib.contextmanager
+def letting_in() -> Iterator[None]:
+    """Take "too many connections" for a reason to try again."""
+    try:
+        yield
+    except pymysql.err.OperationalError as error:
+        if error.args[0] != ER.CON_COUNT_ERROR:
+            raise
 
 
 def ids(server: Server) -> set[int]:
@@ -223,9 +230,11 @@ def fill(lab: Server) -> Iterator[Callable[..., list[Any]]]:
 
         def fill(count: int, account: Account | None = None) -> list[Any]:
             made: list[Any] = []
-            for _ in range(count):
-                made.append(pymysql.connect(**lab.params(account), ssl_disabled=True))
-                stack.callback(made[-1]._force_close)
+            while len(made) < count:
+                # A place may be taken for a moment by a connection that is being closed.
+                with letting_in():
+                    made.append(pymysql.connect(**lab.params(account), ssl_disabled=True))
+                    stack.callback(made[-1]._force_close)
             return made
 
         yield fill
