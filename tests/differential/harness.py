@@ -159,8 +159,9 @@ class Side:
             with contextlib.suppress(Exception):
                 if self.is_reference:
                     if connection._result is not None:
-                        # Or the result's finalizer will fail to read on a closed connection.
+                        # Or finalizers will fail to read on a closed connection.
                         connection._result.unbuffered_active = False
+                        connection._result.has_next = None
                     connection.close()
                 else:
                     connection.quit()

@@ -306,16 +306,16 @@ def test_a_statement_that_takes_too_long_is_ended_as_with_pymysql(both: Both) ->
 
     def scenario(side: Side) -> None:
         connection = side.connect(init_command=limit)
-        for cursor_class in ("Cursor", "SSCursor"):
-            cursor = connection.cursor(getattr(side.module.cursors, cursor_class))
-            side.attempt(
-                "execute",
-                cursor.execute,
-                "SELECT COUNT(*) FROM information_schema.columns a, information_schema.columns b,"
-                " information_schema.columns c",
-            )
-            side.attempt("fetchall", cursor.fetchall)
-            side.attempt("close", cursor.close)
+        # Not of a stream: whether the error comes before or behind its head is left to chance.
+        cursor = connection.cursor()
+        side.attempt(
+            "execute",
+            cursor.execute,
+            "SELECT COUNT(*) FROM information_schema.columns a, information_schema.columns b,"
+            " information_schema.columns c",
+        )
+        side.attempt("fetchall", cursor.fetchall)
+        side.attempt("close", cursor.close)
         side.run(connection.cursor(), "SELECT 'usable'")
 
     both.compare(scenario)
