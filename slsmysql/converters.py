@@ -441,7 +441,9 @@ class Watched(dict[Any, Any]):
         forget: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(items)
-        self.changed = any(usual.get(kind) is not found for kind, found in items.items())
+        self.changed = items != usual and any(
+            usual.get(kind) is not found for kind, found in items.items()
+        )
         self._forget = forget
 
 

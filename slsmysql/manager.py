@@ -236,11 +236,14 @@ class Manager:
         return islice(delays, most)
 
     def lease_of_new(self, session: Session) -> tuple[str, int | None]:
-        """Look at the load (one round trip) and return a new session's lease.
+        """Return a new session's lease, by a look at the load (one round trip) if one is due.
 
         :return: as SQL, and in seconds where they are known: the first time in a process only the
             server knows its limit.
         """
+        if self.server.limit is not None and not self.due():
+            lease = self.lease()
+            return str(lease), lease
         try:
             used = self.used(session)
         except (err.Error, ValueError):
