@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import slsmysql
 from tests.unit import fake_handle
 from tests.unit.fake_handle import Open, fix_connected
 
@@ -102,6 +103,19 @@ def test_a_commit_of_nothing_takes_next_to_no_calls(connected: Open) -> None:
     connection, handle = connected()
     check(connection.commit, 2)
     assert handle.sent == []
+
+
+def test_a_connect_while_the_last_look_is_good_asks_nothing(
+    connected: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second session takes its lease from the load that the first one saw: one statement."""
+    connected()
+    second = fake_handle.Handle()
+    monkeypatch.setattr("slsmysql._driver.open_handle", lambda *_, **__: second)
+    slsmysql.connect(host="memory", user="app", reuse=False).close()
+    (sent,) = second.sent
+    assert sent.startswith(b"SET NAMES utf8mb4")
+    assert b"SESSION wait_timeout=900" in sent
 
 
 @pytest.mark.parametrize("managed", [True, False])
