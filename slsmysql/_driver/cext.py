@@ -198,6 +198,8 @@ class CHandle:
             sqlstate, message = message[1:6], message[6:]
         if errno in CANNOT_REACH:
             return unreachable(options.host, _reason(message))
+        if errno in (CR.CR_SERVER_LOST, CR.CR_SERVER_GONE_ERROR):
+            return err.OperationalError(CR.CR_SERVER_LOST, f"{LOST_MESSAGE} ({message})")
         if errno == CR.CR_SSL_CONNECTION_ERROR and "doesn't support" not in message:
             return unreachable(options.host, message)
         return server_error(errno, message, sqlstate)

@@ -48,6 +48,11 @@ _CHUNK = 65536
 _LOCAL_INFILE_CHUNK = 16 * 1024
 _COM_RESET_CONNECTION = 0x1F
 
+#: What the driver makes of a connection that ends; the others of `LOST` are the server's words.
+_LOST_ON_THE_WAY = frozenset(
+    {CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST, CR.CR_SERVER_LOST_EXTENDED}
+)
+
 _OK, _LOCAL_INFILE, _EOF, _ERR = 0x00, 0xFB, 0xFE, 0xFF
 #: An EOF packet is shorter than this; a row may begin with 0xFE too (a column of over 16 MiB).
 _EOF_BELOW = 9
@@ -261,7 +266,7 @@ class PureHandle:
                 ) from None
             if errno in CANNOT_REACH:
                 raise unreachable(host, message) from None
-            if errno in LOST:
+            if errno in _LOST_ON_THE_WAY:
                 raise err.OperationalError(CR.CR_SERVER_LOST, LOST_MESSAGE) from None
             if errno is None or errno < 1:
                 raise err.OperationalError(CR.CR_VERSION_ERROR, message) from None
