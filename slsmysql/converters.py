@@ -468,6 +468,22 @@ for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem"
 conversions: dict[Any, Callable[..., Any]] = {**encoders, **decoders}
 Thing2Literal = escape_str
 
+# As they are here, whatever a program makes of those above: PyMySQL's users change them in place.
+_USUAL = dict(conversions), dict(encoders), dict(decoders)
+
+
+def split(
+    conv: Mapping[Any, Callable[..., Any]],
+) -> tuple[Mapping[Any, Encoder], Mapping[int, Decoder]]:
+    """The encoders and the decoders of a `conv=`: by type, and by type code."""
+    usual, usual_encoders, usual_decoders = _USUAL
+    if conv == usual:
+        return usual_encoders, usual_decoders
+    return (
+        {key: value for key, value in conv.items() if type(key) is not int},
+        {key: value for key, value in conv.items() if type(key) is int},
+    )
+
 
 # Rows
 

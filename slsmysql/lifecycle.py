@@ -129,8 +129,7 @@ class Lifecycle:
 
         conv = converters.conversions if options.conv is None else options.conv
         self._decoder_cache: dict[tuple[Any, ...], Any] = {}
-        self.encoders = {key: value for key, value in conv.items() if type(key) is not int}
-        self.decoders = {key: value for key, value in conv.items() if type(key) is int}
+        self.encoders, self.decoders = converters.split(conv)
 
         self.host = options.host
         self.port = options.port

@@ -1,10 +1,11 @@
-"""Sessions that are lost: where slsmysql cannot do better, it does as PyMySQL.
+"""Sessions that are lost, or refused: where slsmysql cannot do better, it does as PyMySQL.
 
 What it does better is in docs/differences.md and in tests/integration.
 """
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import Any
 
@@ -141,7 +142,8 @@ def test_a_read_timeout_is_told_as_by_pymysql(both: Both) -> None:
     """A statement that takes longer than read_timeout is OperationalError 2013."""
 
     def scenario(side: Side) -> None:
-        connection = side.connect(read_timeout=1)
+        # The C extension takes whole seconds.
+        connection = side.connect(read_timeout=1 if both.backend == "c" else 0.2)
         note_kind(side, "execute", lambda: connection.cursor().execute("SELECT SLEEP(5)"))
         side.attempt("close", connection.close)
 
@@ -164,3 +166,60 @@ def test_ping_reconnects_what_is_lost_as_pymysqls(tables: Both) -> None:
         side.run(cursor, "SELECT 1")
 
     tables.compare(scenario)
+
+
+def error_packet(errno: int, text: bytes) -> bytes:
+    """Return what a server says that refuses a connection before its greeting."""
+    payload = b"\xff" + errno.to_bytes(2, "little") + text
+    return len(payload).to_bytes(3, "little") + b"\0" + payload
+
+
+#: What a server sends at once, before it hangs up.
+REFUSALS = {
+    "1040": error_packet(1040, b"Too many connections"),
+    "1040 with a sqlstate": error_packet(1040, b"#08004Too many connections"),
+    "1129": error_packet(1129, b"Host 'x' is blocked because of many connection errors"),
+    "1130": error_packet(1130, b"Host 'x' is not allowed to connect to this MySQL server"),
+    "1203": error_packet(1203, b"#42000User x already has more than 'max_user_connections'"),
+    "1226": error_packet(1226, b"#42000User 'x' has exceeded the 'max_user_connections' resource"),
+    "1053": error_packet(1053, b"#08S01Server shutdown in progress"),
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_before_the_greeting_is_pymysqls_error(both: Both, name: str) -> None:
+    """An error packet in place of the greeting, or nothing, is PyMySQL's error."""
+
+    def scenario(side: Side) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+
+            def serve() -> None:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.sendall(REFUSALS[name])
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(1000):
+                        pass
+
+            server = threading.Thread(target=serve)
+            server.start()
+            port = listener.getsockname()[1]
+            own = {} if side.is_reference else {"max_retries": 0}
+            note_kind(side, "connect", lambda: side.connect(port=port, **own))
+            server.join()
+
+    both.compare(scenario)
+
+
+def test_a_silent_server_is_given_up_as_by_pymysql(both: Both) -> None:
+    """A server that says nothing is OperationalError 2013 after the time that was given."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def scenario(side: Side) -> None:
+            # PyMySQL's connect_timeout ends with TCP's handshake.
+            limits = {"connect_timeout": 1, "read_timeout": 1}
+            note_kind(side, "connect", lambda: side.connect(port=port, **limits))
+
+        both.compare(scenario)

@@ -422,3 +422,51 @@ def test_a_statement_gives_pymysqls_rows(both: Both, statement: str) -> None:
 
     mariadb = both.server.kind == "mariadb"
     both.compare_shared(scenario)
+
+
+#: Lengths around those at which the protocol changes: of a string, and of a packet.
+LENGTHS = [250, 251, 65535, 65536, *range(2**24 - 7, 2**24 - 3), 2**24, 2**25]
+
+
+def test_long_values_and_statements_are_those_of_pymysql(both: Both) -> None:
+    """Values and statements of every length, up to several packets, come and go unharmed."""
+    limit = int(both.server.sql("SELECT @@global.max_allowed_packet")[0][0])
+
+    def scenario(side: Side, connection: Any) -> None:
+        for length in LENGTHS:
+            if length > limit - 100:
+                continue
+            for name in ("Cursor", "SSDictCursor"):
+                other = connection.cursor(getattr(side.module.cursors, name))
+                other.execute(f"SELECT REPEAT('x', {length}) AS a, 1 AS b UNION ALL SELECT NULL, 2")
+                rows = [list(row.values() if "Dict" in name else row) for row in other.fetchall()]
+                side.note(f"{name} {length}", (rows[0][0] == "x" * length, rows[0][1:], rows[1:]))
+                other.close()
+        cursor = connection.cursor()
+        cursor.execute("SELECT %s = REPEAT('z', 5000000)", ("z" * 5000000,))
+        side.note("parameter", cursor.fetchall())
+        for length in (65536, 2**24 - 2, 2**24 - 1, 2**24, 2**25 - 2):
+            if length > limit:
+                continue  # the answer is a race: MariaDB hangs up while it is being sent
+            head, tail = "SELECT LENGTH('", "')"
+            query = head + "y" * (length - len(head) - len(tail)) + tail
+            # What is longer than the server takes ends the session: each has one of its own.
+            other = side.connect()
+            side.attempt(f"statement of {length}", other.query, query)
+            side.note("rows", other._result and other._result.rows)
+
+    both.compare(lambda side: scenario(side, side.connect()))
+
+
+@pytest.mark.parametrize("count", [1, 250, 251, 252, 1000, 4000])
+def test_many_columns_are_read_as_by_pymysql(both: Both, count: int) -> None:
+    """A row of any number of columns is PyMySQL's, and so is its description."""
+    query = "SELECT " + ", ".join(f"{index} AS c{index}" for index in range(count))
+
+    def scenario(side: Side, connection: Any) -> None:
+        for name in CURSORS:
+            cursor = connection.cursor(getattr(side.module.cursors, name))
+            side.run(cursor, query)
+            cursor.close()
+
+    both.compare_shared(scenario)
