@@ -28,11 +28,12 @@ from slsmysql.session import (
     OTHER,
     Effect,
     effect_of,
+    known_effects,
 )
 from slsmysql.settings import FROM_TEXT, NAMES, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -89,6 +90,9 @@ class Connection(Lifecycle):
     InternalError = err.InternalError
     ProgrammingError = err.ProgrammingError
     NotSupportedError = err.NotSupportedError
+
+    #: Whether a subclass has its own way to make literals.
+    _escapes_itself = False
 
     def __init__(self, url: str | None = None, /, **keywords: Any) -> None:
         """Connect, unless ``defer_connect`` is given.
@@ -155,7 +159,7 @@ class Connection(Lifecycle):
         effect = told[1] if told is not None and told[0] is sql else None
         if isinstance(sql, str):
             if effect is None:
-                effect = effect_of(sql)
+                effect = known_effects.get(sql) or effect_of(sql)
             sql = sql.encode(self.encoding)
         else:
             # Bytes of any kind; what is none fails with PyMySQL's TypeError.
@@ -493,6 +497,21 @@ class Connection(Lifecycle):
             stacklevel=2,
         )
         self.set_character_set(charset)
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Have literals made by the methods of a subclass that has its own."""
+        super().__init_subclass__(**keywords)
+        for name in ("escape", "_escape_string"):
+            if getattr(cls, name) is not getattr(Connection, name):
+                cls._escapes_itself = True
+
+    def _literals(self) -> Mapping[type, Callable[[Any], str]]:
+        """Return what makes literals, by type; ``escape`` is for all other types."""
+        if self._escapes_itself or self._encoders.changed:
+            return {}
+        if self._state.status & NO_BACKSLASH_ESCAPES:
+            return converters.PLAIN_LITERALS
+        return converters.LITERALS
 
     def escape(self, obj: Any, mapping: Any = None) -> str:
         """Return ``obj`` as an SQL literal."""

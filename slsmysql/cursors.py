@@ -13,7 +13,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from slsmysql import err
-from slsmysql.session import OTHER, PLAIN_READ, effect_of
+from slsmysql.session import OTHER, PLAIN_READ, effect_of, known_effects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -72,9 +72,19 @@ class Cursor:
     #: Bytes that one statement made by ``executemany`` may have at the most.
     max_stmt_length = 1024000
 
+    #: Whether rows are read from the server as they are fetched.
+    _unbuffered = False
+    #: Whether a subclass wants to be asked for the next result where there is none, too.
+    _asks_nextset = False
+
     connection: Connection | None
     lastrowid: int | None
     _rows: Any
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Find out which of the methods that are left out where that shows nothing it has."""
+        super().__init_subclass__(**keywords)
+        cls._asks_nextset = (cls.nextset, cls._nextset) != (Cursor.nextset, Cursor._nextset)
 
     def __init__(self, connection: Connection) -> None:
         """Make a cursor of ``connection``; talks to nobody."""
@@ -108,9 +118,11 @@ class Cursor:
         connection = self.connection
         if connection is None:
             return
+        result = self._result
         try:
-            while self.nextset():
-                pass
+            if self._asks_nextset or (result is not None and result.has_next):
+                while self.nextset():
+                    pass
         finally:
             self.connection = None
         connection._cursor_closed()
@@ -166,12 +178,14 @@ class Cursor:
         :return: True, or None when there is none.
         :raises err.Error: the error of the statement that the next result belongs to.
         """
-        return self._nextset()
+        return self._nextset(self._unbuffered)
 
     def _mogrify(self, query: Any, args: Any) -> Any:
-        escape = (self.connection or self._get_db()).escape
+        connection = self.connection or self._get_db()
+        escape = connection.escape
         if isinstance(args, (tuple, list)):
-            args = tuple(map(escape, args))
+            find = connection._literals().get
+            args = tuple([find(type(item), escape)(item) for item in args])
         elif isinstance(args, dict):
             args = {key: escape(item) for key, item in args.items()}
         else:
@@ -205,16 +219,18 @@ class Cursor:
         :raises err.Error: PyMySQL's exception for the server's error.
         :raises err.OutcomeUnknownError: the session was lost before the answer came.
         """
-        while self.nextset():
-            pass
         connection = self.connection or self._get_db()
+        result = self._result
+        if self._asks_nextset or (result is not None and result.has_next):
+            while self.nextset():
+                pass
         if args is not None:
             if connection._handle is None:
                 connection._wake()
             template, query = query, self._mogrify(query, args)
             if not connection._encoders.changed and type(template) is str:
                 # What the statement does is read from its text before the parameters.
-                effect = effect_of(template)
+                effect = known_effects.get(template) or effect_of(template)
                 if effect is PLAIN_READ or effect is OTHER:
                     connection._effect = (query, effect)
                 # Of anything else (SET time_zone = %s) the values matter, too.
@@ -262,6 +278,7 @@ class Cursor:
         connection = self._get_db()
         connection._wake()
         escape = connection.escape
+        find = connection._literals().get
         template = f"{prefix}{values}{postfix}"
         if isinstance(prefix, str):
             prefix = prefix.encode(encoding)
@@ -275,7 +292,7 @@ class Cursor:
         for each in args:
             if plain and type(each) is tuple:
                 try:
-                    text = values % tuple(map(escape, each))
+                    text = values % tuple([find(type(item), escape)(item) for item in each])
                 except TypeError as error:
                     raise err.ProgrammingError(str(error)) from None
             else:
@@ -384,8 +401,13 @@ class Cursor:
         self._clear_result()
         # Held for both, or a thread of somebody's who shares the connection would take the result.
         with connection._lock:
-            connection.query(query)
+            if self._unbuffered:
+                connection.query(query, unbuffered=True)
+            else:
+                connection.query(query)
             self._do_get_result()
+        if self._result is None or self._result._raw_fields is None:
+            return self.rowcount
         count = RowCount(self.rowcount)
         count._cursor = self
         return count
@@ -461,8 +483,7 @@ class SSCursor(Cursor):
     is no way back, and another statement on the connection discards what has not been read.
     """
 
-    def _conv_row(self, row: Any) -> Any:
-        return row
+    _unbuffered = True
 
     def close(self) -> None:
         """Read the rest of the rows away and let go of the connection."""
@@ -480,20 +501,6 @@ class SSCursor(Cursor):
         """Close; a finalizer has nobody to raise to."""
         with suppress(err.Error):
             self.close()
-
-    def _query(self, query: Any) -> int:
-        connection = self._get_db()
-        self._clear_result()
-        with connection._lock:
-            connection.query(query, unbuffered=True)
-            self._do_get_result()
-        count = RowCount(self.rowcount)
-        count._cursor = self
-        return count
-
-    def nextset(self) -> bool | None:
-        """Go to the next result set of the statement; see ``Cursor.nextset``."""
-        return self._nextset(unbuffered=True)
 
     def read_next(self) -> Any:
         """Return the next row, or None.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from slsmysql._driver import Field
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from slsmysql.lifecycle import Lifecycle
 
 
@@ -21,16 +23,13 @@ class MySQLResult:
     has_next: Any = False
     rows: Any = None
     unbuffered_active = False
-    #: What a streamed result still needs.
-    connection: Lifecycle | None = None
-    decoders: Any = None
+    #: While rows are streamed.
+    stream: Stream | None = None
+    #: The columns, None without a result set; their names are in this codec.
+    _raw_fields: list[tuple[Any, ...]] | None = None
+    _encoding = "utf8"
     _fields: list[Field] | None = None
     _description: Any = None
-
-    def __init__(self, raw_fields: list[tuple[Any, ...]] | None, encoding: str = "utf8") -> None:
-        """Make a result with these columns, or none; ``encoding`` is that of their names."""
-        self._raw_fields = raw_fields
-        self._encoding = encoding
 
     @property
     def fields(self) -> list[Field]:
@@ -55,11 +54,42 @@ class MySQLResult:
 
     def _read_rowdata_packet_unbuffered(self) -> Any:
         """Return the next row of a streamed result, or None."""
-        if not self.unbuffered_active or self.connection is None:
+        stream = self.stream
+        if stream is None:
             return None
-        return self.connection._next_streamed_row(self)
+        row = next(stream.ahead, None)
+        if row is None:
+            row = stream.connection._next_streamed_row(self, stream)
+            if row is None:
+                return None
+        self.affected_rows = 1
+        self.rows = (row,)
+        return row
 
     def _finish_unbuffered_query(self) -> None:
         """Read the rest of a streamed result away."""
-        if self.unbuffered_active and self.connection is not None:
-            self.connection._discard_stream(self)
+        if self.stream is not None:
+            self.stream.connection._discard_stream(self, self.stream)
+
+    def end_stream(self) -> None:
+        """Note that there is nothing more to fetch."""
+        self.unbuffered_active = False
+        self.stream = None
+
+
+class Stream:
+    """What a streamed result needs until its last row has been fetched."""
+
+    __slots__ = ("ahead", "connection", "decoders", "error", "is_last", "size")
+
+    def __init__(self, connection: Lifecycle, decoders: Any) -> None:
+        """Stream the rows of ``connection``'s result, their values made by ``decoders``."""
+        self.connection = connection
+        self.decoders = decoders
+        #: The rows that have been read and not fetched, which are the last ones or not; and what
+        #: ended the reading behind them.
+        self.ahead: Iterator[Any] = iter(())
+        self.is_last = False
+        self.error: Exception | None = None
+        #: Rows to read at once next time.
+        self.size = 1

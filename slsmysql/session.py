@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 STATE_CHANGED = 0x4000
 IN_TRANSACTION = SERVER_STATUS.SERVER_STATUS_IN_TRANS
 AUTOCOMMIT = SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
+MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 
 
@@ -76,18 +77,19 @@ _EXPLAINED = Effect(explained=True)
 _CACHE_SIZE = 512
 #: Characters; a longer text is not worth keeping.
 _LONG = 8192
-_cache: dict[str, Effect] = {}
+#: What ``effect_of`` remembers; where a call counts, it is looked into first.
+known_effects: dict[str, Effect] = {}
 
 
 def effect_of(sql: str) -> Effect:
     """Return what ``sql`` does; remembered by text, so give it the text without parameters."""
-    effect = _cache.get(sql)
+    effect = known_effects.get(sql)
     if effect is None:
         effect = classify(sql)
-        if len(_cache) >= _CACHE_SIZE:
-            _cache.clear()
+        if len(known_effects) >= _CACHE_SIZE:
+            known_effects.clear()
         if len(sql) <= _LONG:
-            _cache[sql] = effect
+            known_effects[sql] = effect
     return effect
 
 

@@ -145,17 +145,15 @@ class Handle(Protocol):
         Names are as the server sent them: bytes in the connection's character set.
         """
 
-    def batch(self, size: int, *, native: bool) -> list[Row]:
-        """Return the next rows: ``size`` of them, or fewer at the end, and then no more.
+    def read_rows(self, into: list[Row], size: int, native: bool) -> None:
+        """Append the next rows: ``size`` of them, or fewer at the end, and then no more.
 
         Their values are bytes or None; Python's own if ``native``, which the C back end can do.
+        What was read before an error is in ``into``.
         """
 
-    def row(self) -> tuple[bytes | None, ...] | None:
-        """Return the next row, or None at the end."""
-
     def end_rows(self) -> None:
-        """Tell that all rows have been read; sets ``warning_count``."""
+        """Tell that all rows have been read."""
 
     def ping(self) -> bool:
         """COM_PING; False when the session is gone."""

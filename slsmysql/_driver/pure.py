@@ -485,15 +485,8 @@ class PureHandle:
         self.status = status = int.from_bytes(packet[3:5], "little")
         self.more = bool(status & _MORE_RESULTS)
 
-    def row(self) -> tuple[bytes | None, ...] | None:
-        """See ``Handle.row``."""
-        try:
-            packet = self._packet()
-        except err.Error:
-            raise
-        except BaseException:
-            self.alive = False
-            raise
+    def _next_row(self) -> Row | None:
+        packet = self._packet()
         first = packet[0]
         if first == _EOF and len(packet) < (_MAX_PACKET if self._ok_ends_rows else _EOF_BELOW):
             self._end_of_rows(packet)
@@ -503,9 +496,9 @@ class PureHandle:
             self._raise_packet(packet)
         return _row(packet, 0, len(packet))
 
-    def batch(self, size: int, *, native: bool) -> list[Row]:
-        """See ``Handle.batch``; ``native`` is for a back end that can convert."""
-        rows: list[Row] = []
+    def read_rows(self, into: list[Row], size: int, native: bool) -> None:
+        """See ``Handle.read_rows``; ``native`` is for a back end that can convert."""
+        rows, size = into, len(into) + size
         end_below = _MAX_PACKET if self._ok_ends_rows else _EOF_BELOW
         # One loop over whole buffers: a call for each packet would cost more than its columns.
         try:
@@ -527,12 +520,12 @@ class PureHandle:
                             self.pending = False
                             self._raise_packet(packet)
                         self._end_of_rows(packet)
-                        return rows
+                        return
                     rows.append(_row(buffer, start, end))
                     pos = end
                 self._pos = pos
                 if len(rows) < size:
-                    row = self.row()
+                    row = self._next_row()
                     if row is None:
                         break
                     rows.append(row)
@@ -541,7 +534,6 @@ class PureHandle:
         except BaseException:
             self.alive = False
             raise
-        return rows
 
     def end_rows(self) -> None:
         """See ``Handle.end_rows``: the end's packet has told all."""

@@ -54,10 +54,12 @@ def run(handle: Handle, sql: str) -> list[tuple[str | None, ...]]:
     while True:
         if has_rows:
             handle.raw_fields()
-            rows = []
-            while (row := handle.row()) is not None:
-                rows.append(tuple(None if value is None else value.decode() for value in row))
+            raw: list[tuple[bytes | None, ...]] = []
+            handle.read_rows(raw, 1000, native=False)
             handle.end_rows()
+            rows = [
+                tuple([None if value is None else value.decode() for value in row]) for row in raw
+            ]
         if not handle.more:
             return rows
         has_rows = handle.next()

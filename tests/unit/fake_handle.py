@@ -71,9 +71,9 @@ class Handle:
         """Return the columns of the answer."""
         return self._columns
 
-    def batch(self, size: int, *, native: bool) -> list[Row]:
-        """Return the rows of the answer."""
-        return self._rows
+    def read_rows(self, into: list[Row], size: int, native: bool) -> None:
+        """Give the rows of the answer."""
+        into += self._rows
 
     def end_rows(self) -> None:
         """Have nothing to end."""

@@ -1001,7 +1001,7 @@ def test_effects_are_remembered_by_text() -> None:
     assert effect_of("SELECT 1 FROM remembered") is effect_of("SELECT 1 FROM remembered")
     for number in range(2 * session._CACHE_SIZE):
         effect_of(f"SELECT {number}")
-        assert len(session._cache) <= session._CACHE_SIZE
+        assert len(session.known_effects) <= session._CACHE_SIZE
     long = "SELECT '" + "x" * session._LONG + "'"
     effect_of(long)
-    assert long not in session._cache
+    assert long not in session.known_effects
