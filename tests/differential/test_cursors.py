@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import gc
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -840,5 +841,60 @@ def test_what_is_asked_after_a_pause_is_answered_as_with_pymysql(both: Both) -> 
                 connection._last -= 2
                 connection._last_wall -= 2
             side.run(cursor, question)
+
+    both.compare(scenario)
+
+
+#: 1000 rows of 200 characters, of which one is an error: the server has sent those before it.
+FAILING = """
+WITH RECURSIVE s AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM s WHERE n < 1000)
+SELECT n, REPEAT('x', 200), 9223372036854775807 + IF(n = {row}, n, 0) FROM s"""
+
+
+@pytest.mark.parametrize("row", [1, 2, 3, 4, 33, 64, 500, 999, 1000])
+@pytest.mark.parametrize("cursor_class", ["SSCursor", "SSDictCursor"])
+def test_a_stream_gives_every_row_before_its_error(both: Both, cursor_class: str, row: int) -> None:
+    """Rows that the server sent before the error are fetched first, then it is raised, once."""
+
+    def scenario(side: Side) -> None:
+        connection = side.connect()
+        cursor = connection.cursor(getattr(side.module.cursors, cursor_class))
+        side.attempt("execute", cursor.execute, FAILING.format(row=row))
+        got: list[Any] = []
+        side.attempt("loop", got.extend, cursor)
+        side.note("rows", (len(got), got[-1:], cursor.rownumber))
+        side.attempt("fetchone", cursor.fetchone)
+        side.attempt("fetchall", cursor.fetchall)
+        side.attempt("close", cursor.close)
+        side.run(connection.cursor(), "SELECT 1")
+
+    both.compare(scenario)
+
+
+@pytest.mark.parametrize("fetched", [0, 1, 2, 40, 899])
+@pytest.mark.parametrize("end", ["close", "execute", "commit", "nextset", "connection"])
+def test_a_stream_that_fails_unread_ends_as_pymysqls(both: Both, end: str, fetched: int) -> None:
+    """Whatever leaves a stream before its error meets that error as with PyMySQL, or does not."""
+
+    def scenario(side: Side) -> None:
+        connection = side.connect()
+        cursor = connection.cursor(side.module.cursors.SSCursor)
+        side.attempt("execute", cursor.execute, FAILING.format(row=900))
+        side.attempt("fetchmany", cursor.fetchmany, fetched)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a stream was left incomplete
+            if end == "close":
+                side.attempt("close", cursor.close)
+            elif end == "execute":
+                side.run(connection.cursor(), "SELECT 1")
+            elif end == "commit":
+                side.attempt("commit", connection.commit)
+            elif end == "nextset":
+                side.attempt("nextset", cursor.nextset)
+            else:
+                side.attempt("connection", connection.close)
+                return
+        side.attempt("fetchone", cursor.fetchone)
+        side.run(connection.cursor(), "SELECT 2")
 
     both.compare(scenario)
