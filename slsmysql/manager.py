@@ -121,7 +121,9 @@ class Server:
     last: Load | None = None
     """The tighter of the two."""
     used_at_connect: int | None = None
-    """Of the first connection, before the limit was known."""
+    """Of the last connection made before the limit was known."""
+    used_until: float = float("-inf")
+    """Until when that is good for other new connections."""
     next_look: float = float("-inf")
     next_count: float = float("-inf")
     next_reap: float = float("-inf")
@@ -241,20 +243,25 @@ class Manager:
         :return: as SQL, and in seconds where they are known: the first time in a process only the
             server knows its limit.
         """
-        if self.server.limit is not None and not self.due():
+        server = self.server
+        if server.limit is not None and not self.due():
             lease = self.lease()
             return str(lease), lease
-        try:
-            used = self.used(session)
-        except (err.Error, ValueError):
-            if not session.alive:
-                raise
-            # A proxy that does not know the command; what a look cannot learn it does without.
-            return str(self.lease()), self.lease()
-        server = self.server
+        now = self._env.monotonic()
+        if server.limit is None and server.used_at_connect is not None and now < server.used_until:
+            used = server.used_at_connect
+        else:
+            try:
+                used = self.used(session)
+            except (err.Error, ValueError):
+                if not session.alive:
+                    raise
+                # A proxy that does not know the command; what a look cannot learn it does without.
+                return str(self.lease()), self.lease()
+            if server.limit is None:
+                server.used_at_connect = used
+                server.used_until = now + policy.SHORTEST_INTERVAL
         exactly = _CONNECTED if is_mariadb(session.server_version) else None
-        if server.limit is None:
-            server.used_at_connect = used
         if server.limit is None or (
             exactly and policy.is_busy(Load(used, server.limit), self.settings)
         ):

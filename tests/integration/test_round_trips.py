@@ -262,6 +262,7 @@ def _dormant(rig: Rig) -> None:
     assert connection.handle is not None
     connection.handle.quit()
     connection._handle = None
+    rig.clock.advance(1)
     with rig.count():
         ask(connection)
 

@@ -742,6 +742,19 @@ def test_the_first_lease_is_worked_out_by_the_server() -> None:
     assert it.manager.lease_of_new(session) == ("5", 5)
 
 
+def test_new_sessions_at_once_ask_for_the_load_once() -> None:
+    """Before the limit is known a reading is good for as long as the shortest interval of looks."""
+    it = rig()
+    session = FakeSession(full_house(95), lease=None)
+    expressions = []
+    for _ in range(3):
+        expressions.append(it.manager.lease_of_new(session)[0])
+        it.world.now += policy.SHORTEST_INTERVAL * 0.6
+    assert it.server.used_at_connect == 95
+    assert expressions == [policy.lease_expression(95, it.manager.settings)] * 3
+    assert it.manager.teller.stats.looks == 2
+
+
 def test_a_lease_changes_with_the_band_and_not_otherwise() -> None:
     """One statement when the load passes from one band into another, none within it."""
     it = rig(used_conns_freq=0, reap="off")
