@@ -763,6 +763,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     kinds = [kind for kind in KINDS if chosen.kind in (kind, "both")]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Ctrl-C ends it even where a shell has started it in the background, ignoring SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         for kind in kinds:
             if chosen.prepare:
