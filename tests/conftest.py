@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from collections.abc import Generator
 from typing import Any
 
@@ -19,6 +20,11 @@ settings.register_profile("long", max_examples=1000, deadline=None)
 
 #: In continuous integration a skip is a failure: nobody would read of it.
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
+
+
+def pytest_configure() -> None:
+    """Let SIGINT interrupt, in tests and what they start, where a shell has it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
