@@ -507,7 +507,7 @@ class Connection(Lifecycle):
 
     def _literals(self) -> Mapping[type, Callable[[Any], str]]:
         """Return what makes literals, by type; ``escape`` is for all other types."""
-        if self._escapes_itself or self._encoders.changed:
+        if self._escapes_itself or not self._encoders.whole:
             return {}
         if self._state.status & NO_BACKSLASH_ESCAPES:
             return converters.PLAIN_LITERALS

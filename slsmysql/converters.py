@@ -459,8 +459,9 @@ decoders: dict[int, Decoder] = {
 class Watched(dict[Any, Any]):
     """A connection's encoders or decoders: a dict that notices when a program changes it.
 
-    `changed` says whether anything in it is not in `usual`; `forget()` is called before a change,
-    so that nothing that was made from the old content is used again.
+    `changed` says whether anything in it is not in `usual`, `whole` whether it is all of `usual` and
+    nothing else; `forget()` is called before a change, so that nothing that was made from the old
+    content is used again.
     """
 
     def __init__(
@@ -473,6 +474,7 @@ class Watched(dict[Any, Any]):
         self.changed = items != usual and any(
             usual.get(kind) is not found for kind, found in items.items()
         )
+        self.whole = not self.changed and len(items) == len(usual)
         self._forget = forget
 
 
@@ -481,7 +483,7 @@ def _noticed(name: str) -> Callable[..., Any]:
 
     @functools.wraps(plain)
     def method(self: Watched, *args: Any, **keywords: Any) -> Any:
-        self.changed = True
+        self.changed, self.whole = True, False
         if self._forget is not None:
             self._forget()
         return plain(self, *args, **keywords)

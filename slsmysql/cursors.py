@@ -406,8 +406,8 @@ class Cursor:
             else:
                 connection.query(query)
             self._do_get_result()
-        if self._result is None or self._result._raw_fields is None:
-            return self.rowcount
+        if self._rows is None and not self._unbuffered:
+            return self.rowcount  # nothing to fetch
         count = RowCount(self.rowcount)
         count._cursor = self
         return count

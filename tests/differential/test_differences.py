@@ -145,7 +145,7 @@ def test_interrupt(pair: tuple[Side, Side]) -> None:
     assert failure(execute, theirs, "SELECT 1").args == (0, "")
     with pytest.MonkeyPatch.context() as patch:
         # Between the head of the result and its rows.
-        patch.setattr(type(ours._handle), "raw_fields", interrupted)
+        patch.setattr(type(ours._handle), "read_rows", interrupted)
         with pytest.raises(Interrupts):
             execute(ours, "SELECT 'stale'")
     cursor = ours.cursor()
