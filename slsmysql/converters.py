@@ -459,9 +459,9 @@ decoders: dict[int, Decoder] = {
 class Watched(dict[Any, Any]):
     """A connection's encoders or decoders: a dict that notices when a program changes it.
 
-    `changed` says whether anything in it is not in `usual`, `whole` whether it is all of `usual` and
-    nothing else; `forget()` is called before a change, so that nothing that was made from the old
-    content is used again.
+    `changed` says whether anything in it is not in `usual`, `whole` whether it is all of `usual`
+    and nothing else; `forget()` is called before a change, so that nothing that was made from the
+    old content is used again.
     """
 
     def __init__(
@@ -547,6 +547,7 @@ _VECTOR = 242
 _TAKE_BYTES: tuple[Decoder, ...] = (
     int,
     float,
+    convert_datetime,
     convert_date,
     convert_timedelta,
     convert_time,
@@ -601,8 +602,6 @@ def column_decoders(
                 found.append(convert)
             else:
                 found.append(_decode_then(convert, encoding))
-        elif convert is convert_datetime:
-            found.append(_datetime)
         elif convert in _TAKE_BYTES:
             found.append(convert)
         else:
@@ -636,16 +635,6 @@ class _FromAscii:
         return self.convert(data.decode("ascii"))
 
 
-def _datetime(data: bytes) -> Any:
-    """What `convert_datetime` makes of what a server sends."""
-    if len(data) == len(_DATETIME_SHAPE):
-        try:
-            return _parse_datetime(data.decode())
-        except ValueError:
-            pass  # zero or invalid
-    return convert_datetime(data)
-
-
 def _datetimes(column: Sequence[bytes]) -> Iterable[Any]:
     """What `convert_datetime` makes of each, in half the time where all are without a fraction."""
     lines = b"\n".join(column) + b"\n"
@@ -655,7 +644,7 @@ def _datetimes(column: Sequence[bytes]) -> Iterable[Any]:
             return list(map(_parse_datetime, lines.decode().splitlines()))
         except ValueError:
             pass  # one of them is zero or invalid
-    return map(_datetime, column)
+    return map(convert_datetime, column)
 
 
 def decode_row(
@@ -698,7 +687,7 @@ def decode_rows(
         # An empty value is false, too; but all() is four times as fast as looking for None.
         elif not all(column) and None in column:
             columns.append([None if value is None else decode(value) for value in column])
-        elif decode is _datetime:
+        elif decode is convert_datetime:
             columns.append(_datetimes(column))
         elif type(decode) is _FromAscii and b"".join(column).isascii():
             columns.append(map(decode.convert, map(bytes.decode, column)))
