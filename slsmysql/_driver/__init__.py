@@ -8,6 +8,7 @@ to verify.  Where the extension cannot be loaded the pure back end serves.
 from __future__ import annotations
 
 import ssl  # noqa: F401 - before the driver; see above
+import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from slsmysql._driver.base import (
     is_lost,
     unreachable,
 )
+from slsmysql.constants import CR
 
 if TYPE_CHECKING:
     from slsmysql.options import Options, Secret
@@ -51,6 +53,15 @@ except ImportError as _error:
     _cext_missing = str(_error)
 
 _warned = False
+
+#: The plugin of MySQL's manual, "Client-Side Cleartext Pluggable Authentication".
+_CLEAR = "mysql_clear_password"
+#: Seconds for the second way in, where the first has used up the time.
+_SHORTEST = 0.1
+
+#: The accounts, each at its server, whose password is asked for in clear, as cloud providers ask
+#: for tokens: the driver builds its C extension without the means to switch that on.
+_in_clear: set[tuple[object, ...]] = set()
 
 
 def backend_for(options: Options) -> str:
@@ -119,12 +130,31 @@ def open_handle(
                 "use_pure=False: the C back end cannot send a password that is not UTF-8"
             )
         backend = "pure"
+    account = (options.host, options.port, options.unix_socket, options.user)
     handle: Handle
-    if backend == "c":
-        handle = _cext.CHandle(options, password, timeout=timeout, attributes=attributes)
-    else:
-        # Imported when first needed: the driver's Python part costs some 60 ms of a cold start.
-        from slsmysql._driver.pure import PureHandle
+    if backend == "c" and (options.use_pure is False or account not in _in_clear):
+        begin = time.monotonic()
+        try:
+            handle = _cext.CHandle(options, password, timeout=timeout, attributes=attributes)
+        except err.OperationalError as error:
+            if not _asks_in_clear(error):
+                raise
+        else:
+            return handle
+        if options.use_pure is False:
+            raise err.NotSupportedError(
+                "use_pure=False: the server asks for the password in clear"
+                " (mysql_clear_password), which the C back end cannot send; leave use_pure out"
+            )
+        _in_clear.add(account)
+        timeout = max(timeout - (time.monotonic() - begin), _SHORTEST)
+    # Imported when first needed: the driver's Python part costs some 60 ms of a cold start.
+    from slsmysql._driver.pure import PureHandle
 
-        handle = PureHandle(options, password, timeout=timeout, attributes=attributes)
+    # Sends nothing in clear but over TLS.
+    handle = PureHandle(options, password, timeout=timeout, attributes=attributes)
     return handle
+
+
+def _asks_in_clear(error: err.Error) -> bool:
+    return error.args[0] == CR.CR_AUTH_PLUGIN_CANNOT_LOAD and _CLEAR in error.args[1]

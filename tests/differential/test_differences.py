@@ -17,6 +17,7 @@ import pytest
 import slsmysql
 from tests.differential.harness import Both, Side
 from tests.differential.test_lost import kill
+from tests.gate import Gate
 from tests.servers import Server
 
 PAGE = Path(__file__).parents[2] / "docs" / "differences.md"
@@ -547,6 +548,21 @@ def _has_tls(params: dict[str, Any]) -> bool:
     connection: Any = pymysql.connect(**params)
     with connection:
         return bool(connection._secure)
+
+
+def test_clear_password(server: Server) -> None:
+    """A password is sent in clear over TLS only."""
+    keywords = {"host": "127.0.0.1", "user": "iam", "password": "token"}
+    for tls, driver, sent in (
+        (True, pymysql, ["token"]),
+        (False, pymysql, ["token"]),
+        (True, slsmysql, ["token"]),
+        (False, slsmysql, []),
+    ):
+        with Gate(server, lets_in=lambda _user, _sent: False, tls=tls) as gate:
+            with pytest.raises(driver.OperationalError):
+                driver.connect(port=gate.port, **keywords)
+            assert gate.tokens == sent
 
 
 def test_protocol(pair: tuple[Side, Side]) -> None:
