@@ -98,7 +98,7 @@ class Gate:
             flags = CLIENT.CAPABILITIES | CLIENT.CONNECT_WITH_DB | (CLIENT.SSL if self._tls else 0)
             salt = secrets.token_hex(10).encode()
             with pymysql.connect(**self._server.params()) as asked:
-                version = str(asked.server_version).encode()
+                version = asked.get_server_info().encode()  # type: ignore[no-untyped-call]
             greeting = (
                 b"\x0a" + version + b"\0" + struct.pack("<I", 1) + salt[:8] + b"\0"
                 + struct.pack("<HBHHB", flags & 0xFFFF, CHARSET, STATUS, flags >> 16, 21)

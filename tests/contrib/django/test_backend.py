@@ -14,7 +14,6 @@ from django.core import signals
 from django.db import InterfaceError, OperationalError, connections, transaction
 
 import slsmysql
-from tests.contrib.documents import python_of
 from tests.fix_servers import Backend
 from tests.servers import Server
 
@@ -247,20 +246,3 @@ from django.db.backends.mysql import base
 assert base.Database is slsmysql
 """
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_settings_of_the_page_connect(use: Use, params: dict[str, Any]) -> None:
-    """docs/django.md: its settings, on a real server."""
-    scope: dict[str, Any] = {}
-    modules = dict(sys.modules)
-    try:
-        exec(compile(python_of("django.md"), "django.md", "exec"), scope)
-        assert sys.modules["MySQLdb"] is slsmysql
-    finally:
-        for name in set(sys.modules) - set(modules):
-            del sys.modules[name]
-    names = {"HOST": "host", "PORT": "port", "NAME": "database"}
-    here = {name: params[key] for name, key in names.items()}
-    connection = use(**{**scope["DATABASES"]["default"], **here})
-    assert ask(connection, "SELECT 1") == 1
-    assert connection.connection.settings.conn_utilization == 0.7

@@ -1,0 +1,56 @@
+"""What the tests of the pages have: libraries, servers of their own, and a count of what they did.
+
+Pages are for libraries too; where one is missing nothing of this folder is collected. tox has an
+environment with all of them: `tox run -e docs`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests import servers
+from tests.docs.pages import all_pages
+from tests.servers import KINDS, Kind, Server
+
+LIBRARIES = ("boto3", "django", "snapshot_restore_py", "sqlalchemy", "yaml")
+
+collect_ignore_glob = (
+    ["test_*"] if any(importlib.util.find_spec(name) is None for name in LIBRARIES) else []
+)
+
+
+@pytest.fixture(scope="session")
+def own_servers() -> Iterator[Callable[[Kind], Server]]:
+    """A function that gives a server of a kind for the pages: what they grant stays with it."""
+    with ExitStack() as stack:
+        started: dict[Kind, Server] = {}
+
+        def get(kind: Kind) -> Server:
+            if kind not in started:
+                started[kind] = stack.enter_context(servers.start(kind))
+            return started[kind]
+
+        yield get
+
+
+@pytest.fixture(params=KINDS)
+def server(request: pytest.FixtureRequest, own_servers: Callable[[Kind], Server]) -> Server:
+    """A server of the pages' own, of each kind in turn."""
+    return own_servers(request.param)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many blocks of code the pages have, and list those that nothing runs."""
+    blocks = [block for page in all_pages() for block in page.blocks]
+    kinds = Counter(block.language for block in blocks if block.word != "not run")
+    told = ", ".join(f"{n} {language}" for language, n in sorted(kinds.items()))
+    left = [block for block in blocks if block.word == "not run"]
+    terminalreporter.section("documentation")
+    terminalreporter.line(f"{len(blocks)} blocks: {told}; not run: {len(left)}")
+    for block in left:
+        terminalreporter.line(f"{block} ({block.language}): {block.rest}")
