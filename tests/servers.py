@@ -499,14 +499,14 @@ def _mariadb() -> _Program:
                 f"macOS: `brew install mariadb`), or set {DSNS_VARIABLE}"
             )
         with _lock("apt"):
-            _apt_install(*packages.split())
+            apt_install(*packages.split())
         found = _which("mariadbd")
         if found is None:
             raise ServerError(f"apt-get has installed {packages}, and still no mariadbd on PATH")
     return _Program("mariadb", (found,))
 
 
-def _apt_install(*packages: str) -> None:
+def apt_install(*packages: str) -> None:
     """Install Debian packages, with new lists if it does not go with those that are there."""
     install = ("apt-get", "-y", "--no-install-recommends", "install", *packages)
     try:

@@ -20,7 +20,8 @@ _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\S*)\n(?P<text>.*?)^ *```$", re.DOTALL | re.MULTILINE
 )
 _COMMENT = re.compile(
-    r"<!--\s*(?P<word>not run|run by|output)(?::\s*(?P<rest>.*?))?\s*-->\n *\Z", re.DOTALL
+    r"<!--\s*(?P<word>not run|run by|output)(?::\s*(?P<rest>(?:(?!-->).)*?))?\s*-->\n *\Z",
+    re.DOTALL,
 )
 _HEADING = re.compile(r"^#+ +(?P<title>.+?) *$", re.MULTILINE)
 _LINK = re.compile(r"(?<!\\)\[(?:[^\[\]]|\[[^\]]*\])*\]\((?P<target>[^()\s]+)\)")

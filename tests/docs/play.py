@@ -35,7 +35,7 @@ def main() -> None:
     """Play one page."""
     given = json.load(sys.stdin)
     params: dict[str, Any] = given["params"]
-    play = Play(given["kind"], params)
+    play = Play(given["kind"], params, given["socket"])
     os.environ.update(
         DB_HOST=params["host"],
         DB_PORT=str(params["port"]),
@@ -50,13 +50,14 @@ def main() -> None:
             # So that a traceback names the line of the page.
             text = "\n" * (line - 1) + in_place(source, play)
             printed = io.StringIO()
+            play.before(source)
             with contextlib.redirect_stdout(printed):
                 exec(compile(text, given["page"], "exec"), scope)
+            play.after(source)
             if output is not None and printed.getvalue() != output:
                 raise AssertionError(
                     f"{given['page']}:{line} prints {printed.getvalue()!r}, not {output!r}"
                 )
-            play.printed.append(printed.getvalue())
 
 
 if __name__ == "__main__":

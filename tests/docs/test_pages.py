@@ -58,6 +58,7 @@ def test_python_runs(name: str, server: Server, database: str) -> None:
         "page": name,
         "kind": server.kind,
         "params": server.params(database=database),
+        "socket": str(server.socket),
         "blocks": blocks,
     }
     done = subprocess.run(

@@ -1,0 +1,1 @@
+"""Deployment packages: built by the recipes of docs/lambda.md, and run."""
