@@ -244,3 +244,44 @@ def functions(play: Play) -> Iterator[None]:
                 signal.pause()
             assert scope["connection"].handle is None
             assert scope["connection"].open
+
+
+@prepared("docs/tutorial.md")
+def tutorial(play: Play) -> Iterator[None]:
+    """The shop of the handler, whose first order PyMySQL has taken; and a wrong event."""
+    play.sql(
+        "CREATE TABLE products (id INT PRIMARY KEY, price DECIMAL(8, 2) NOT NULL)",
+        "INSERT INTO products VALUES (1, 9.99)",
+        "CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, request VARCHAR(40),"
+        " product INT NOT NULL, price DECIMAL(8, 2) NOT NULL)",
+    )
+
+    def after(source: str) -> None:
+        if "import pymysql\n" in source:
+            assert play.scope["handler"]({"product": 1}, None) == {"order": 1}
+            play.scope["connection"].close()
+
+    play.after = after
+    yield
+    assert play.sql("SELECT COUNT(*), COUNT(request) FROM orders") == ((5, 1),)
+    connection = play.scope["connection"]
+    assert play.scope["handler"]({"product": 2}, None) == {"order": None}
+    assert not connection.in_transaction
+
+
+@prepared("docs/migrating.md")
+def migrating(play: Play) -> Iterator[None]:
+    """Items to be asked for."""
+    play.sql(
+        "CREATE TABLE items (id INT PRIMARY KEY, name VARCHAR(20))",
+        "INSERT INTO items VALUES (1, 'tea')",
+    )
+    yield
+    assert play.scope["handler"]({"name": "tea"}, None) == [{"id": 1, "name": "tea"}]
+
+
+@prepared("docs/faq.md")
+def faq(play: Play) -> Iterator[None]:
+    """A table of visits."""
+    play.sql("CREATE TABLE visits (n INT NOT NULL)")
+    yield
