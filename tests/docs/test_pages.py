@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,20 +92,6 @@ def test_sql_runs(block: Block, server: Server) -> None:
     server.sql("USE test", *(each for each in statements if each.strip()))
 
 
-@pytest.mark.parametrize("block", of("json"))
-def test_json_is_json(block: Block) -> None:
-    """It can be read."""
-    assert json.loads(block.text)
-
-
-@pytest.mark.parametrize("block", of("ini"))
-def test_ini_is_ini(block: Block) -> None:
-    """It can be read."""
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read_string(block.text)
-    assert parser.sections()
-
-
 class CloudFormation(yaml.SafeLoader):
     """YAML with the short functions of CloudFormation: `!Ref`, `!Sub`, ..."""
 
@@ -119,10 +106,24 @@ def _short(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
 CloudFormation.add_multi_constructor("!", _short)
 
 
-@pytest.mark.parametrize("block", of("yaml"))
-def test_yaml_is_yaml(block: Block) -> None:
-    """It can be read."""
-    assert yaml.load(block.text, CloudFormation)
+def _ini(text: str) -> list[str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(text)
+    return parser.sections()
+
+
+#: What reads a language that is no program.
+READERS: dict[str, Callable[[str], Any]] = {
+    "ini": _ini,
+    "json": json.loads,
+    "yaml": lambda text: yaml.load(text, CloudFormation),
+}
+
+
+@pytest.mark.parametrize("block", [each for name in READERS for each in of(name)])
+def test_data_can_be_read(block: Block) -> None:
+    """It is what it says, and there is something in it."""
+    assert READERS[block.language](block.text)
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=lambda page: page.name)
@@ -132,8 +133,8 @@ def test_every_block_is_known(page: Page) -> None:
         if block.word == "not run":
             assert len(block.rest) >= SHORTEST_REASON, f"{block}: why?"
         elif block.word == "run by":
-            test = ROOT / block.rest
-            assert page.name in test.read_text(encoding="utf-8"), f"{block}: {block.rest}?"
+            test = (ROOT / block.rest).read_text(encoding="utf-8")
+            assert page.name in test, f"{block}: {block.rest}?"
         elif block.word == "output":
             assert block.language == "text", block
         else:
@@ -141,7 +142,7 @@ def test_every_block_is_known(page: Page) -> None:
     assert page.text.count("\n```") % 2 == 0
     if page.name in ELSEWHERE:
         test = (ROOT / ELSEWHERE[page.name]).read_text(encoding="utf-8")
-        assert Path(page.name).name in test
+        assert Path(page.name).name in test, page.name
 
 
 @pytest.mark.parametrize("page", PAGES.values(), ids=lambda page: page.name)
