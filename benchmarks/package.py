@@ -4,16 +4,15 @@
 
 Builds the zips of `docs/lambda.md` by the commands that stand there, for the Python that runs this,
 unpacks each into a folder of its own, and measures in fresh interpreters that have this folder and
-the standard library, and nothing else: the import, warm and with the files out of the page cache,
-and import, connect and ``SELECT 1`` together, on both servers. PyMySQL is packed in the same way.
-Nothing is written beside the modules, as nothing can be in a function's folder.
+the standard library, and nothing else: the import; and import, connect and ``SELECT 1`` together,
+on both servers, MySQL with TLS. PyMySQL is packed in the same way. Nothing is written beside the
+modules, as nothing can be in a function's folder. Medians are told, and the fastest in parentheses.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -75,6 +74,12 @@ VARIANTS = {"full": (FULL, ZIP), "slim": (FULL, SLIM, ZIP), "pure": (PURE, ZIP)}
 TRAPPED = (TRAP, ZIP)
 REFERENCE = (FULL.replace("slsmysql", "pymysql"), ZIP)
 
+#: How the servers' makers write their names, and what is between them and the client.
+SERVERS: dict[servers.Kind, str] = {"mariadb": "MariaDB", "mysql": "MySQL, TLS"}
+
+#: Columns of the table, which is to be put into a page.
+WIDTH = 160
+
 #: A function's file, as it lies beside the package.
 HANDLER = "import slsmysql\n"
 
@@ -120,16 +125,6 @@ class Package:
     def command(self, code: str, *arguments: str) -> list[str]:
         """Return a command that runs code with nothing but the package on the path."""
         return [sys.executable, "-I", "-S", "-B", "-c", code, str(self.folder), *arguments]
-
-    def evict(self) -> None:
-        """Take the files out of the page cache, as far as the system lets itself be advised."""
-        for path in self.folder.rglob("*"):
-            if path.is_file():
-                descriptor = os.open(path, os.O_RDONLY)
-                try:
-                    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-                finally:
-                    os.close(descriptor)
 
     def seconds(self, params: dict[str, Any] | None = None) -> tuple[float, float]:
         """Return the seconds of the import, and of import, connect and SELECT 1."""
@@ -206,6 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, help="build into this folder, and leave it there")
     parser.add_argument("--json", type=Path, help="write what was measured to this file")
     args = parser.parse_args(argv)
+    from rich.box import MARKDOWN
     from rich.console import Console
     from rich.progress import track
     from rich.table import Table
@@ -223,7 +219,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         bare = [without_byte_code(packages[name], folder) for name in ("slim", "pure", "PyMySQL")]
         packages.update({package.name: package for package in bare})
         started = {kind: stack.enter_context(servers.start(kind)) for kind in servers.KINDS}
-        columns = ["import", "from disk", *(f"to SELECT 1, {kind}" for kind in started)]
+        columns = ["import", *(f"to `SELECT 1`, {SERVERS[kind]}" for kind in started)]
         times: dict[str, dict[str, list[float]]] = {
             name: {column: [] for column in columns} for name in packages
         }
@@ -231,11 +227,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name in order(list(packages), turn):
                 package, taken = packages[name], times[name]
                 taken["import"].append(package.seconds()[0])
-                for kind, server in started.items():
-                    taken[f"to SELECT 1, {kind}"].append(package.seconds(server.params())[1])
-                package.evict()
-                taken["from disk"].append(package.seconds()[0])
-    grid = Table()
+                for column, server in zip(columns[1:], started.values(), strict=True):
+                    taken[column].append(package.seconds(server.params())[1])
+    grid = Table(box=MARKDOWN)
     for title in ("", "zip", "unzipped", "compiled files", *columns):
         grid.add_column(title, justify="right" if title else "left")
     for name, package in packages.items():
@@ -245,9 +239,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             size(package.zipped) if package.zipped else "",
             size(package.unzipped) if package.zipped else "",
             str(len(package.compiled)) if package.zipped else "",
-            *(f"{duration(each.median)} ±{each.noise:.0%}" for each in spreads),
+            *(f"{duration(each.median)} ({duration(each.best)})" for each in spreads),
         )
-    console.print(grid)
+    Console(width=WIDTH).print(grid)
     if args.json:
         args.json.write_text(json.dumps(times), encoding="utf-8")
     return 0
