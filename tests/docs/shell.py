@@ -25,10 +25,10 @@ from tests.docs.pages import ROOT
 from tests.servers import Server
 
 #: What the pages install besides the package itself.
-OTHERS = {"boto3", "snapshot-restore-py", "tox"}
+OTHERS = {"tox"}
 
 #: Options of pip that need nothing else to be right.
-PIP_OPTIONS = {"-q", "-U", "--upgrade", "--quiet"}
+PIP_OPTIONS = {"-q"}
 
 #: What a page writes for a server's name, and for what is to be replaced with it.
 FAR = re.compile(r"\b(?:[\w-]+\.)*example\.com(?::\d+)?|\b127\.0\.0\.1:3306\b")
