@@ -666,7 +666,7 @@ if hasattr(os, "register_at_fork"):
 atexit.register(close_all)
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     with suppress(ImportError):
-        import snapshot_restore_py  # type: ignore[import-not-found]
+        import snapshot_restore_py
 
         snapshot_restore_py.register_before_snapshot(before_snapshot)
         snapshot_restore_py.register_after_restore(after_restore)
