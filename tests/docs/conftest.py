@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 
 import pytest
 
 from tests import servers
 from tests.docs.pages import all_pages
-from tests.servers import KINDS, Kind, Server
+from tests.servers import KINDS, Server
 
 LIBRARIES = ("boto3", "django", "snapshot_restore_py", "sqlalchemy", "yaml")
 
@@ -24,24 +23,11 @@ collect_ignore_glob = (
 )
 
 
-@pytest.fixture(scope="session")
-def own_servers() -> Iterator[Callable[[Kind], Server]]:
-    """A function that gives a server of a kind for the pages: what they grant stays with it."""
-    with ExitStack() as stack:
-        started: dict[Kind, Server] = {}
-
-        def get(kind: Kind) -> Server:
-            if kind not in started:
-                started[kind] = stack.enter_context(servers.start(kind))
-            return started[kind]
-
-        yield get
-
-
-@pytest.fixture(params=KINDS)
-def server(request: pytest.FixtureRequest, own_servers: Callable[[Kind], Server]) -> Server:
-    """A server of the pages' own, of each kind in turn."""
-    return own_servers(request.param)
+@pytest.fixture(scope="session", params=KINDS)
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of the pages' own, of each kind in turn: what they grant stays with it."""
+    with servers.start(request.param) as started:
+        yield started
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
