@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from benchmarks import package as recipes
 from benchmarks.package import Package
 from tests.docs.pages import ROOT, Page
 from tests.servers import Server
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="functions run on Linux, and so do their packages"
+)
 
 PAGE = Page("docs/lambda.md", (ROOT / "docs" / "lambda.md").read_text("utf-8"))
 
