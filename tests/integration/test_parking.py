@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 from collections.abc import Callable
 from typing import Any
@@ -242,6 +243,26 @@ def test_the_password_is_part_of_the_identity(
     with pytest.raises(slsmysql.OperationalError):
         through(password="wrong", ssl_disabled=True, max_retries=0)
     assert rows(through(), "SELECT 1") == [(1,)]
+
+
+def test_a_callable_password_is_equal_to_itself_only(
+    through: Connect, params: dict[str, Any], proxy: Proxy
+) -> None:
+    """The same function finds the session that it opened, unasked; another one does not."""
+    asked = []
+
+    def password() -> str:
+        asked.append(1)
+        return str(params["password"])
+
+    through(password=password).close()
+    with proxy.counting() as counted:
+        through(password=password).close()
+    assert counted.connections == 0
+    assert len(asked) == 1
+    with proxy.counting() as counted:
+        through(password=functools.partial(password))
+    assert counted.connections == 1
 
 
 @pytest.mark.parametrize("most", [1, 2])
