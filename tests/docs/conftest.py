@@ -32,6 +32,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many blocks of code the pages have, and list those that nothing runs."""
+    if collect_ignore_glob:
+        return
     blocks = [block for page in all_pages() for block in page.blocks]
     kinds = Counter(block.language for block in blocks if block.word != "not run")
     told = ", ".join(f"{n} {language}" for language, n in sorted(kinds.items()))
