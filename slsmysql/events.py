@@ -22,8 +22,8 @@ class Event:
     :ivar server: "host:port" or the path of the socket.
     :ivar connection_id: the server's id of the session it is about, if there is one.
     :ivar errno: MySQL's error number, where an error was the reason.
-    :ivar seconds: a wait, or for how long something had been idle.
-    :ivar attempt: number of the retry, from 1.
+    :ivar seconds: a wait, how long something took, or for how long it had been idle.
+    :ivar attempt: number of the retry, from 1; of ``connect_failed`` how many there were.
     :ivar used: connections in use at the server, as last seen.
     :ivar limit: how many there may be.
     :ivar detail: a word of explanation; never a secret, never data of a statement.
@@ -42,8 +42,9 @@ class Event:
 
 #: Every event there is, and when it happens.
 NAMES = {
-    "connect": "a session was opened",
+    "connect": "a session was opened, `seconds` after it was asked for",
     "connect_retry": "a connect failed and will be tried again after `seconds`",
+    "connect_failed": "no session could be opened: `errno`, after `seconds`",
     "look": "the server's load was read: `used` of `limit`",
     "kill": "a zombie session was ended",
     "limited": "the account may not see what reaping needs; `detail` says what",
@@ -59,6 +60,9 @@ NAMES = {
     "rolled_back": "a transaction that was left open was rolled back",
 }
 
+#: The detail of a ``connect_failed`` that another try might have mended.
+OUT_OF_TIME = "no time or no retry left"
+
 _LEVELS = {"kill": logging.INFO, "limited": logging.WARNING, "lost": logging.WARNING}
 
 
@@ -68,6 +72,7 @@ class Stats:
 
     connects: int = 0
     connect_retries: int = 0
+    connect_failures: int = 0
     refused: int = 0
     """Connects that failed because the server was full (1040, 1203, 1226)."""
     waited: float = 0.0

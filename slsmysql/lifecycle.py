@@ -97,10 +97,11 @@ _TRACKING = [
 class _Parked:
     """A clean handle without a connection."""
 
-    __slots__ = ("handle", "lease", "parked_at", "parked_wall")
+    __slots__ = ("handle", "lease", "parked_at", "parked_wall", "server")
 
-    def __init__(self, handle: Handle, lease: int | None) -> None:
+    def __init__(self, handle: Handle, lease: int | None, server: str) -> None:
         self.handle = handle
+        self.server = server
         self.lease = lease
         self.parked_at = environment.monotonic()
         self.parked_wall = environment.wall()
@@ -204,6 +205,7 @@ class Lifecycle:
 
     def _open(self) -> None:
         """Open a handle in the connect loop, set it up, and set again what the program had set."""
+        began = self._monotonic()
         handle, lease = self._manager.connect(
             self._attempt,
             seconds=self.options.connect_timeout,
@@ -211,7 +213,12 @@ class Lifecycle:
         )
         self._adopt(handle, lease)
         self._touch()
-        self._teller.tell("connect", connection_id=handle.thread_id, load=self._server.last)
+        self._teller.tell(
+            "connect",
+            connection_id=handle.thread_id,
+            seconds=self._monotonic() - began,
+            load=self._server.last,
+        )
 
     def _attempt(self, seconds: float) -> tuple[Handle, int | None]:
         options = self.options
@@ -1039,7 +1046,7 @@ class Lifecycle:
             return False
         finally:
             self.charset, self.collation, self.encoding, self.autocommit_mode = shown
-        parked = _Parked(handle, self._lease)
+        parked = _Parked(handle, self._lease, self._teller.server)
         if not manager.park(self._identity, parked, self.settings.max_parked):
             return False
         self._teller.count("parked")

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from slsmysql import backoff, err, policy
+from slsmysql.events import OUT_OF_TIME
 from slsmysql.policy import Load, Thread
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ class Manager:
         :raises err.Error: the last real error.
         """
         env, settings = self._env, self.settings
+        began = env.monotonic()
         left = backoff.countdown(seconds, env.monotonic, settings.deadline or _deadline.get())
         delays = backoff.within(
             backoff.delays(settings, env.random),
@@ -209,12 +211,14 @@ class Manager:
                 if not policy.retry_connect(
                     errno, message, answered_before=self.server.answered, retries=retries
                 ):
+                    self._give_up_connecting(errno, began, retries)
                     raise
                 if policy.is_full(errno, message):
                     self.teller.count("refused")
                     self._full(errno)
                 delay = next(delays, None)
                 if delay is None:
+                    self._give_up_connecting(errno, began, retries, OUT_OF_TIME)
                     raise
                 longer = policy.wait_after(errno, delay, env.random.random())
                 if longer > delay:
@@ -228,6 +232,16 @@ class Manager:
                 self.server.answered = True
                 self.teller.count("connects")
                 return made
+
+    def _give_up_connecting(self, errno: int, began: float, retries: int, detail: str = "") -> None:
+        self.teller.count("connect_failures")
+        self.teller.tell(
+            "connect_failed",
+            errno=errno or None,
+            seconds=self._env.monotonic() - began,
+            attempt=retries,
+            detail=detail,
+        )
 
     def delays(self, most: int) -> Iterator[float]:
         """Return at most so many waits, in seconds, before something is tried again."""
@@ -584,6 +598,9 @@ def _errno(error: BaseException) -> int:
 class Parkable(Protocol):
     """A clean session of a closed connection."""
 
+    #: As in the events about it.
+    server: str
+
     def end(self) -> None:
         """Say goodbye and close; never raises."""
 
@@ -627,6 +644,12 @@ def take(identity: Hashable) -> Any | None:
 def parked_count() -> int:
     """Return how many sessions are parked in this process."""
     return len(_parked)
+
+
+def servers_of_parked() -> list[str]:
+    """Return the server of each session that is parked in this process."""
+    with _parking:
+        return [session.server for _, session in _parked]
 
 
 def end_parked() -> None:

@@ -68,12 +68,16 @@ def test_it_gets_in_when_there_is_room(
             full.pop().close()
 
     clock.on_sleep = leave
-    connection = connect(**to(lab))
+    told: list[Event] = []
+    connection = connect(**to(lab), on_event=told.append)
     assert rows(connection, "SELECT 1") == [(1,)]
     stats = connection.stats()
     assert stats.connect_retries == stats.refused == len(clock.slept) >= 4
     assert stats.waited == sum(clock.slept)
     assert stats.connects == 1
+    # The time from beginning to end, waits included.
+    (took,) = [event.seconds for event in told if event.name == "connect"]
+    assert took == pytest.approx(stats.waited)
 
 
 def test_the_budget_ends_with_the_last_real_error(

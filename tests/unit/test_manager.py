@@ -459,6 +459,34 @@ def test_retries_are_told_and_counted() -> None:
     assert events.process == it.stats
 
 
+@pytest.mark.parametrize(
+    ("errors", "errno", "seconds", "attempt", "detail"),
+    [
+        pytest.param(
+            [refused(1040), refused(1045)], 1045, 2.05, 1, "", id="what no retry would mend"
+        ),
+        pytest.param([refused(1040)] * 9, 1040, 3.15, 2, events.OUT_OF_TIME, id="no retry left"),
+        pytest.param([err.NotSupportedError("x")], None, 1.0, 0, "", id="no error of a server's"),
+    ],
+)
+def test_a_connect_that_fails_is_told_and_counted(
+    errors: list[err.Error], errno: int | None, seconds: float, attempt: int, detail: str
+) -> None:
+    """The event has the last errno, how long it all took, how many retries there were, and why."""
+    it = rig(share=1.0, max_retries=2)
+    with pytest.raises(err.Error):
+        it.manager.connect(Failing(it.world, *errors, takes=1.0), seconds=10)
+    last = it.told[-1]
+    assert (last.name, last.errno, last.attempt, last.detail) == (
+        "connect_failed",
+        errno,
+        attempt,
+        detail,
+    )
+    assert last.seconds == pytest.approx(seconds)
+    assert it.stats.connect_failures == 1
+
+
 # -- looks -----------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,8 @@ unhurried = settings(deadline=None)
 class Parked:
     """A session that says when it was ended."""
 
+    server = "db:3306"
+
     def __init__(self, name: str = "") -> None:
         """Begin alive."""
         self.name = name
