@@ -68,6 +68,8 @@ _SEQUENCES = frozenset({tuple, list, set, frozenset})
 _SCALARS = frozenset(converters.encoders) - _SEQUENCES - {str, bytes, dict}
 
 _connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+#: How often the connections are counted anew while other threads make some.
+_TRIES = 10
 
 
 class Connection(Lifecycle):
@@ -618,6 +620,25 @@ def __getattr__(name: str) -> Any:
     if name == "DEFAULT_USER":  # costs an import, and next to nobody asks
         return os_user()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def sessions() -> dict[str, tuple[int, int]]:
+    """Return how many sessions this process holds of each server: in use, and parked.
+
+    The servers are named as in events.  In use are those of all connections that are not closed.
+    May be called by any thread.
+    """
+    used: list[str] = []
+    for _ in range(_TRIES):
+        try:
+            used = [each._teller.server for each in _connections if each._handle is not None]
+        except RuntimeError:  # another thread has just made a connection
+            continue
+        break
+    parked = manager.servers_of_parked()
+    return {
+        server: (used.count(server), parked.count(server)) for server in sorted({*used, *parked})
+    }
 
 
 def close_all() -> None:

@@ -1,0 +1,1 @@
+"""Events as metrics, and statements as spans, with the real libraries."""
