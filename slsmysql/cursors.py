@@ -27,12 +27,12 @@ _PLACEHOLDER = r"(?:%s|%\([^)]+\)s)"
 _NAME = r"""(?:`[^`]+`|"[^"]+"|[0-9A-Za-z_$]+)"""
 
 #: An INSERT or REPLACE whose VALUES hold nothing but placeholders: what ``executemany`` can send
-#: as statements of many rows.
+#: as statements of many rows.  A comment at the end is what tracing puts there (sqlcommenter).
 RE_INSERT_VALUES = re.compile(
     rf"\s*((?:INSERT|REPLACE)\b.+\bVALUES?\s*)"
     rf"(\(\s*{_PLACEHOLDER}\s*(?:,\s*{_PLACEHOLDER}\s*)*\))"
     rf"(\s*(?:AS\s+{_NAME}\s*(?:\(\s*{_NAME}\s*(?:,\s*{_NAME}\s*)*\))?\s*)?"
-    rf"(?:ON DUPLICATE.*)?);?\s*\Z",
+    rf"(?:ON DUPLICATE.*|/\*(?!M?!|\+)(?:(?!\*/).)*\*/)?);?\s*\Z",
     re.IGNORECASE | re.DOTALL,
 )
 

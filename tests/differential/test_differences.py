@@ -393,6 +393,17 @@ def test_empty_iterator(pair: tuple[Side, Side]) -> None:
     assert subject.executemany(query, iter([])) == 0
 
 
+def test_comment_behind_values(pair: tuple[Side, Side]) -> None:
+    """An INSERT with a comment at its end is sent with all its rows; %% in it is one %."""
+    for side in pair:
+        cursor = side.cursor()
+        cursor.executemany("INSERT INTO a1 (v) VALUES (%s) /*v='1%%3A2'*/", [("a",), ("b",)])
+        rows = "('b')" if side.is_reference else "('a'),('b')"
+        sent = cursor._executed
+        text = sent if isinstance(sent, str) else sent.decode()
+        assert text == f"INSERT INTO a1 (v) VALUES {rows} /*v='1%3A2'*/"
+
+
 def test_type_object() -> None:
     """A type object is not unequal to itself."""
     assert pymysql.STRING != pymysql.STRING

@@ -1,4 +1,4 @@
-"""CloudWatch's line: it is what the embedded metric format asks for, and says what `stats()` says."""
+"""CloudWatch's line: it is what the format asks for, and says what `stats()` says."""
 
 from __future__ import annotations
 
