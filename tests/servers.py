@@ -262,6 +262,8 @@ class _Run:
 
     def log_tail(self) -> str:
         """Return the last lines of the server's log."""
+        if not self.log.exists():  # removed with the server
+            return ""
         lines = self.log.read_text(errors="replace").splitlines()
         return "\n".join(lines[-LOG_LINES:])
 
