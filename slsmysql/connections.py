@@ -12,7 +12,7 @@ import warnings
 import weakref
 from _thread import RLock
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from slsmysql import _driver, converters, err, manager
 from slsmysql.charset import charset_by_id
@@ -36,12 +36,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+    from typing_extensions import TypeVar as TypeVarWithDefault
 
     from slsmysql._driver import Handle
+    from slsmysql._keywords import Keywords
+    from slsmysql.cursors import Cursor
     from slsmysql.events import Stats
 
+    #: What ``cursor()`` returns.
+    C = TypeVarWithDefault("C", default=Cursor)
+else:
+    C = TypeVar("C")
+
 T = TypeVar("T")
+AnyCursor = TypeVar("AnyCursor")
 
 __all__ = ["DEFAULT_CHARSET", "Connection", "MySQLResult", "close_all"]
 
@@ -67,12 +76,12 @@ _SEQUENCES = frozenset({tuple, list, set, frozenset})
 #: The types of parameters that are neither text, nor bytes, nor several.
 _SCALARS = frozenset(converters.encoders) - _SEQUENCES - {str, bytes, dict}
 
-_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+_connections: weakref.WeakSet[Connection[Any]] = weakref.WeakSet()
 #: How often the connections are counted anew while other threads make some.
 _TRIES = 10
 
 
-class Connection(Lifecycle):
+class Connection(Lifecycle, Generic[C]):
     """A connection to a MySQL or MariaDB server (PEP 249, PyMySQL's ``Connection``).
 
     It may live through several sessions with the server.  See ``docs/options.md`` for the
@@ -96,6 +105,24 @@ class Connection(Lifecycle):
     #: Whether a subclass has its own way to make literals.
     _escapes_itself = False
 
+    @overload
+    def __init__(
+        self: Connection[Cursor],
+        url: str | None = None,
+        /,
+        *,
+        cursorclass: None = None,
+        **keywords: Unpack[Keywords],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        url: str | None = None,
+        /,
+        *,
+        cursorclass: Callable[[Any], C],
+        **keywords: Unpack[Keywords],
+    ) -> None: ...
     def __init__(self, url: str | None = None, /, **keywords: Any) -> None:
         """Connect, unless ``defer_connect`` is given.
 
@@ -387,6 +414,10 @@ class Connection(Lifecycle):
         text = self.server_version.removeprefix("5.5.5-").split("-")[0]
         return tuple(int(part) for part in text.split(".") if part.isdigit())
 
+    @overload
+    def cursor(self, cursor: None = None) -> C: ...
+    @overload
+    def cursor(self, cursor: Callable[[Any], AnyCursor]) -> AnyCursor: ...
     def cursor(self, cursor: Callable[[Any], Any] | None = None) -> Any:
         """Return a new cursor; talks to nobody.
 

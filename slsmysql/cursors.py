@@ -77,7 +77,7 @@ class Cursor:
     #: Whether a subclass wants to be asked for the next result where there is none, too.
     _asks_nextset = False
 
-    connection: Connection | None
+    connection: Connection[Any] | None
     lastrowid: int | None
     _rows: Any
 
@@ -86,7 +86,7 @@ class Cursor:
         super().__init_subclass__(**keywords)
         cls._asks_nextset = (cls.nextset, cls._nextset) != (Cursor.nextset, Cursor._nextset)
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection[Any]) -> None:
         """Make a cursor of ``connection``; talks to nobody."""
         self.connection = connection
         self.warning_count = 0
@@ -141,7 +141,7 @@ class Cursor:
         self.close()
 
     # Where it counts a caller writes `self.connection or self._get_db()`: a call less.
-    def _get_db(self) -> Connection:
+    def _get_db(self) -> Connection[Any]:
         if self.connection is None:
             raise err.ProgrammingError("Cursor closed")
         return self.connection
@@ -346,36 +346,36 @@ class Cursor:
         self._executed = call
         return args
 
-    def fetchone(self) -> Any:
+    def fetchone(self) -> tuple[Any, ...] | None:
         """Return the next row, or None."""
         if not self._executed:
             self._check_executed()
         rows = self._rows
         if rows is None or self.rownumber >= len(rows):
             return None
-        row = rows[self.rownumber]
+        row: tuple[Any, ...] = rows[self.rownumber]
         self.rownumber += 1
         return row
 
-    def fetchmany(self, size: int | None = None) -> Any:
+    def fetchmany(self, size: int | None = None) -> Sequence[tuple[Any, ...]]:
         """Return the next ``size`` rows (``arraysize`` if None or 0); () at the end."""
         self._check_executed()
         rows = self._rows
         if rows is None:
             return ()
         end = self.rownumber + (size or self.arraysize)
-        found = rows[self.rownumber : end]
+        found: Sequence[tuple[Any, ...]] = rows[self.rownumber : end]
         self.rownumber = min(end, len(rows))
         return found
 
-    def fetchall(self) -> Any:
+    def fetchall(self) -> Sequence[tuple[Any, ...]]:
         """Return the rows that are left; [] after a statement without a result set."""
         if not self._executed:
             self._check_executed()
         rows = self._rows
         if rows is None:
             return []
-        found = rows[self.rownumber :] if self.rownumber else rows
+        found: Sequence[tuple[Any, ...]] = rows[self.rownumber :] if self.rownumber else rows
         self.rownumber = len(rows)
         return found
 
@@ -433,7 +433,7 @@ class Cursor:
         """Return the cursor, which is its own iterator."""
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> tuple[Any, ...]:
         """Return the next row."""
         row = self.fetchone()
         if row is None:
@@ -448,6 +448,22 @@ class DictCursorMixin(Cursor):
     """
 
     dict_type: Any = dict
+
+    if TYPE_CHECKING:
+        # At run time the methods are those of the cursors that this is mixed into.
+        def fetchone(self) -> dict[str, Any] | None:  # type: ignore[override]
+            """Return the next row, or None."""
+
+        def fetchmany(  # type: ignore[override]
+            self, size: int | None = None
+        ) -> Sequence[dict[str, Any]]:
+            """Return the next rows."""
+
+        def fetchall(self) -> Sequence[dict[str, Any]]:  # type: ignore[override]
+            """Return the rows that are left."""
+
+        def __next__(self) -> dict[str, Any]:  # type: ignore[override]
+            """Return the next row."""
 
     def _do_get_result(self) -> None:
         super()._do_get_result()
@@ -511,11 +527,11 @@ class SSCursor(Cursor):
             raise err.ProgrammingError("execute() first")
         return self._conv_row(self._result._read_rowdata_packet_unbuffered())
 
-    def fetchone(self) -> Any:
+    def fetchone(self) -> tuple[Any, ...] | None:
         """Return the next row, or None."""
         if not self._executed:
             self._check_executed()
-        row = self.read_next()
+        row: tuple[Any, ...] | None = self.read_next()
         if row is None:
             if self._result is not None:
                 self.warning_count = self._result.warning_count
@@ -523,15 +539,15 @@ class SSCursor(Cursor):
         self.rownumber += 1
         return row
 
-    def fetchall(self) -> list[Any]:
+    def fetchall(self) -> list[tuple[Any, ...]]:
         """Return all rows that are left as a list; this buffers them."""
         return list(self.fetchall_unbuffered())
 
-    def fetchall_unbuffered(self) -> Iterator[Any]:
+    def fetchall_unbuffered(self) -> Iterator[tuple[Any, ...]]:
         """Return an iterator over the rows that are left."""
         return iter(self.fetchone, None)
 
-    def fetchmany(self, size: int | None = None) -> Any:
+    def fetchmany(self, size: int | None = None) -> Sequence[tuple[Any, ...]]:
         """Return a list of the next ``size`` rows (``arraysize`` if None); () at the end."""
         self._check_executed()
         if size is None:
@@ -566,5 +582,13 @@ class SSCursor(Cursor):
         self.rownumber += skip
 
 
-class SSDictCursor(DictCursorMixin, SSCursor):
+class SSDictCursor(DictCursorMixin, SSCursor):  # type: ignore[misc]
     """An unbuffered cursor whose rows are dicts."""
+
+    if TYPE_CHECKING:
+
+        def fetchall(self) -> list[dict[str, Any]]:  # type: ignore[override]
+            """Return all rows that are left as a list; this buffers them."""
+
+        def fetchall_unbuffered(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+            """Return an iterator over the rows that are left."""

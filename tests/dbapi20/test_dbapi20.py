@@ -801,7 +801,7 @@ def test_values_make_the_round_trip(
         cursor.execute(f"CREATE TABLE t (v {column})")
         cursor.execute("INSERT INTO t VALUES (%s)", (value,))
         cursor.execute("SELECT v FROM t")
-        (back,) = cursor.fetchone()
+        ((back,),) = cursor.fetchall()
     assert back == found
     assert type(back) is type(found)
 
