@@ -47,7 +47,7 @@ VERSION = (0, 1, 0, "final")
 VERSION_STRING = "0.1.0"
 
 #: mysqlclient's, which Django checks; the version of this package is ``VERSION``.
-version_info = (2, 2, 8, "final", 1)
+version_info: tuple[int, int, int, str, int] = (2, 2, 8, "final", 1)
 __version__ = "2.2.8"
 
 apilevel = "2.0"

@@ -105,6 +105,11 @@ class Connection(Lifecycle, Generic[C]):
     #: Whether a subclass has its own way to make literals.
     _escapes_itself = False
 
+    # As in Lifecycle; type checkers want it again where a subclass assigns to them.
+    charset: str
+    collation: str | None
+    autocommit_mode: bool | None
+
     @overload
     def __init__(
         self: Connection[Cursor],

@@ -471,7 +471,7 @@ class Watched(dict[Any, Any]):
         forget: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(items)
-        self.changed = items != usual and any(
+        self.changed: bool = items != usual and any(
             usual.get(kind) is not found for kind, found in items.items()
         )
         self.whole = not self.changed and len(items) == len(usual)

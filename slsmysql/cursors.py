@@ -89,10 +89,10 @@ class Cursor:
     def __init__(self, connection: Connection[Any]) -> None:
         """Make a cursor of ``connection``; talks to nobody."""
         self.connection = connection
-        self.warning_count = 0
-        self.rownumber = 0
+        self.warning_count: int = 0
+        self.rownumber: int = 0
         self.rowcount: int = -1
-        self.arraysize = 1
+        self.arraysize: int = 1
         self._description: Any = None
         self._executed: Any = None
         self._result: MySQLResult | None = None
@@ -500,6 +500,10 @@ class SSCursor(Cursor):
     """
 
     _unbuffered = True
+
+    # As in Cursor; type checkers want it again where a subclass assigns to them.
+    rownumber: int
+    warning_count: int
 
     def close(self) -> None:
         """Read the rest of the rows away and let go of the connection."""

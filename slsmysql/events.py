@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-logger = logging.getLogger("slsmysql")
+logger: logging.Logger = logging.getLogger("slsmysql")
 #: Silent unless the program configures logging (Python's logging HOWTO, "for a library").
 logger.addHandler(logging.NullHandler())
 
@@ -100,7 +100,7 @@ class Stats:
 
 
 #: The whole process.
-process = Stats()
+process: Stats = Stats()
 
 
 class Teller:
@@ -110,8 +110,8 @@ class Teller:
 
     def __init__(self, server: str, listener: Callable[[Event], object] | None) -> None:
         """Tell ``listener`` of what happens with ``server``."""
-        self.server = server
-        self.stats = Stats()
+        self.server: str = server
+        self.stats: Stats = Stats()
         self._listener = listener
 
     def count(self, counter: str, by: float = 1) -> None:

@@ -7,7 +7,7 @@ does, and what a handler leaves open is rolled back before the container is froz
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from slsmysql import connections, manager
 
@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
+class Context(Protocol):
+    """What AWS Lambda hands to a handler beside the event, as far as it matters here."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return how long the function may still run."""
+
+
 class Invocation:
     """One invocation of a function; see ``invocation``."""
 
-    def __init__(self, context: Any = None) -> None:
+    def __init__(self, context: Context | None = None) -> None:
         """Begin nothing yet.
 
         :param context: the platform's context object; one that has
@@ -85,6 +92,10 @@ def _context(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[1] if len(args) > 1 else kwargs.get("context")
 
 
+@overload
+def invocation(handler_or_context: F) -> F: ...
+@overload
+def invocation(handler_or_context: Context | None = None) -> Invocation: ...
 def invocation(handler_or_context: Any = None) -> Any:
     """Wrap a function's handler, or a block.
 

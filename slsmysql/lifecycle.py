@@ -37,7 +37,7 @@ from slsmysql.session import (
 from slsmysql.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from slsmysql.options import Options
     from slsmysql.settings import Settings
@@ -112,6 +112,30 @@ class _Parked:
 
 class Lifecycle:
     """A connection that may live through several sessions with a server."""
+
+    options: Options
+    settings: Settings
+    host: str
+    port: int
+    unix_socket: str | None
+    bind_address: str | None
+    user: bytes
+    charset: str
+    collation: str | None
+    encoding: str
+    cursorclass: Callable[[Any], Any]
+    client_flag: int
+    connect_timeout: float
+    sql_mode: str | None
+    init_command: str | None
+    autocommit_mode: bool | None
+    max_allowed_packet: int
+    ssl: bool
+    host_info: str
+    server_version: str
+    server_thread_id: tuple[int]
+    protocol_version: int
+    server_capabilities: int
 
     # So that a half-made object can be finalized.
     _handle: Handle | None = None

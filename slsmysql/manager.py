@@ -42,7 +42,7 @@ class Environment:
     random: random.Random = field(default_factory=random.SystemRandom)
 
 
-environment = Environment()
+environment: Environment = Environment()
 
 #: The seconds that the invocation in progress has left; set by ``slsmysql.invocation``.
 _deadline: ContextVar[Callable[[], float] | None] = ContextVar("slsmysql_deadline", default=None)
@@ -171,9 +171,9 @@ class Manager:
 
     def __init__(self, server: Server, settings: Settings, teller: Teller) -> None:
         """Manage a connection to ``server`` by ``settings``."""
-        self.server = server
-        self.settings = settings
-        self.teller = teller
+        self.server: Server = server
+        self.settings: Settings = settings
+        self.teller: Teller = teller
         self._env = environment
 
     # -- connecting ----------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from slsmysql import _text, err
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from slsmysql.events import Event
+
 #: Prefix of the environment variables: ``SLSMYSQL_LEASE`` is ``lease``.
 PREFIX: Final = "SLSMYSQL_"
 
@@ -220,7 +222,7 @@ class Settings:
             "a deadlock (1213). Inside a transaction a statement is never run again by itself.",
         ),
     )
-    on_event: Callable[[Any], object] | None = field(
+    on_event: Callable[[Event], object] | None = field(
         default=None,
         metadata=_about(
             _or_none(_CALLABLE),

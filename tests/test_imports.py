@@ -72,7 +72,8 @@ TABLE = {
     "converters": Row("constants err times", pure=True),
     "optionfile": Row(),
     "options": Row("constants charset err _text optionfile"),
-    "settings": Row("err _text", pure=True),
+    "settings": Row("err _text", types="events", pure=True),
+    "_keywords": Row(types="events settings", pure=True),
     "policy": Row("constants settings", pure=True),
     "backoff": Row("err", types="settings", pure=True),
     "session": Row("constants", pure=True),
@@ -91,6 +92,7 @@ TABLE = {
     "connections": Row(
         "constants times charset err _text converters options settings policy backoff session state"
         " events _driver cursors manager results lifecycle",
+        types="_keywords",
         foreign="snapshot_restore_py",
     ),
     "invocations": Row("connections manager events"),

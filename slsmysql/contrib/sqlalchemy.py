@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, Pool
 
 import slsmysql
 from slsmysql import options, settings
@@ -48,7 +48,7 @@ class MySQLDialect_slsmysql(MySQLDialect_pymysql):  # noqa: N801 - SQLAlchemy's 
     driver = "slsmysql"
     supports_statement_cache = True
     #: Each checkout is a ``connect()``, which takes the session that the last ``close()`` parked.
-    poolclass = NullPool
+    poolclass: type[Pool] = NullPool
     supports_server_side_cursors = True
     _sscursor = SSCursor
     #: ``ping()`` does not reconnect behind the program's back; it takes no argument.
