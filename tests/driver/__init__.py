@@ -1,0 +1,1 @@
+"""What slsmysql relies on in the driver: for its oldest and its newest release."""
