@@ -409,7 +409,8 @@ class Proxy:
         """Cut every link and stop listening; raise what went wrong in the proxy itself."""
         if self._thread.is_alive():
             self._stopping = True
-            self._wake()
+            with contextlib.suppress(OSError):  # it has seen that by itself, and closed all
+                self._wake()
             self._thread.join()
         if self._failure is not None:
             raise self._failure

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,9 @@ from slsmysql.session import STATE_CHANGED
 from tests.fix_servers import Backend
 from tests.proxy import Proxy, answer, fin, request, rst
 from tests.servers import Server
+
+#: Seconds until a process that does not end is taken for one that never will.
+PATIENCE = 120
 
 #: Opens a handle with more keywords of `connect()`.
 Open = Callable[..., Handle]
@@ -439,6 +445,45 @@ def test_local_files_are_sent_only_where_allowed(
         assert ask(allowed, b"SELECT COUNT(*) FROM t") == [(b"3",)]
     finally:
         server.sql(f"SET GLOBAL local_infile = {before}")
+
+
+#: Each command by way of a proxy that is a thread of the same process.
+COMMANDS = """
+import json, sys
+
+from slsmysql import _driver
+from slsmysql.options import Secret, build_options
+from tests.proxy import Proxy
+
+params = json.loads(sys.argv[1])
+with Proxy((params["host"], params["port"])) as proxy:
+    options, _ = build_options(
+        {**params, "host": proxy.host, "port": proxy.port, "ssl_disabled": True}
+    )
+    handle = _driver.open_handle(
+        options, Secret(options.password.get()), timeout=10, attributes={}
+    )
+    handle.query(b"DO 1")
+    assert handle.query(b"SELECT 1")
+    handle.batch(9, native=False)
+    handle.end_rows()
+    handle.ping()
+    handle.statistics()
+    handle.init_db(params["database"].encode())
+    handle.reset()
+    handle.quit()
+"""
+
+
+def test_other_threads_run_while_a_command_waits(params: dict[str, Any], backend: Backend) -> None:
+    """No command keeps the process to itself: a network that is dead would freeze all of it."""
+    given = json.dumps({**params, "use_pure": backend == "pure"})
+    subprocess.run(
+        [sys.executable, "-c", COMMANDS, given],
+        cwd=Path(__file__).parents[2],
+        check=True,
+        timeout=PATIENCE,
+    )
 
 
 # -- loss ------------------------------------------------------------------------------------------
