@@ -59,12 +59,19 @@ def proxy(server: Server) -> Iterator[Proxy]:
         yield proxy
 
 
+def fetch(handle: Handle, size: int = 1000, *, native: bool = False) -> list[tuple[Any, ...]]:
+    """Return the next rows."""
+    rows: list[tuple[Any, ...]] = []
+    handle.read_rows(rows, size, native)
+    return rows
+
+
 def ask(handle: Handle, sql: bytes, *, native: bool = False) -> list[tuple[Any, ...]]:
     """Return the rows of a statement with one result set, read to the end."""
     assert handle.query(sql)
     assert handle.pending
     handle.raw_fields()
-    rows = handle.batch(1000, native=native)
+    rows = fetch(handle, native=native)
     handle.end_rows()
     assert (handle.pending, handle.more) == (False, False)
     return rows
@@ -239,11 +246,11 @@ def test_rows_come_in_portions(handle: Handle) -> None:
     """As many as asked for, the rest the next time, and fewer only at the end."""
     run(handle, b"CREATE TABLE t (n INT PRIMARY KEY)", b"INSERT INTO t VALUES (1),(2),(3),(4),(5)")
     assert handle.query(b"SELECT n FROM t ORDER BY n")
-    assert handle.batch(2, native=False) == [(b"1",), (b"2",)]
-    assert handle.row() == (b"3",)
-    assert handle.batch(2, native=False) == [(b"4",), (b"5",)]
+    assert fetch(handle, 2) == [(b"1",), (b"2",)]
+    assert fetch(handle, 1) == [(b"3",)]
+    assert fetch(handle, 2) == [(b"4",), (b"5",)]
     assert handle.pending
-    assert handle.row() is None
+    assert fetch(handle, 2) == []
     handle.end_rows()
     assert (handle.pending, handle.more) == (False, False)
     assert ask(handle, b"SELECT 1") == [(b"1",)]
@@ -254,7 +261,7 @@ def test_a_result_without_rows_has_columns(handle: Handle) -> None:
     run(handle, b"CREATE TABLE t (id INT NOT NULL PRIMARY KEY, s VARCHAR(20), d DECIMAL(8, 3))")
     assert handle.query(b"SELECT id, s AS alias, d FROM t AS u")
     number, text, decimal = [Field.of(raw, "utf8") for raw in handle.raw_fields()]
-    assert handle.batch(10, native=False) == []
+    assert fetch(handle, 10) == []
     handle.end_rows()
     assert (number.name, number.org_name, number.table_name, number.org_table) == (
         "id",
@@ -282,7 +289,7 @@ def test_no_columns_of_an_earlier_result(handle: Handle) -> None:
         handle.query(b"SELECT nonsense FROM nowhere")
     assert handle.query(b"SELECT 3 AS three")
     assert [Field.of(raw, "utf8").name for raw in handle.raw_fields()] == ["three"]
-    assert handle.batch(9, native=False) == [(b"3",)]
+    assert fetch(handle, 9) == [(b"3",)]
     handle.end_rows()
 
 
@@ -291,7 +298,7 @@ def test_several_results_follow_each_other(open_handle: Open) -> None:
     handle = open_handle(client_flag=CLIENT.MULTI_STATEMENTS)
     run(handle, b"CREATE TABLE t (n INT)")
     assert handle.query(b"SELECT 1; INSERT INTO t VALUES (1), (2); SELECT 2, 3")
-    assert handle.batch(9, native=True) in ([(1,)], [(b"1",)])
+    assert fetch(handle, 9, native=True) in ([(1,)], [(b"1",)])
     handle.end_rows()
     assert handle.more
     assert not handle.next()
@@ -299,7 +306,7 @@ def test_several_results_follow_each_other(open_handle: Open) -> None:
     assert handle.more
     assert handle.next()
     assert len(handle.raw_fields()) == 2
-    assert handle.batch(9, native=False) == [(b"2", b"3")]
+    assert fetch(handle, 9) == [(b"2", b"3")]
     handle.end_rows()
     assert not handle.more
 
@@ -319,7 +326,7 @@ def test_a_procedure_has_its_result_sets_and_one_more(handle: Handle) -> None:
     found = []
     while True:
         if handle.pending:
-            found += handle.batch(9, native=False)
+            found += fetch(handle, 9)
             handle.end_rows()
         if not handle.more:
             break
@@ -357,7 +364,7 @@ def test_an_error_behind_a_result(open_handle: Open) -> None:
     """An error of the second statement of a command is raised by `next`."""
     handle = open_handle(client_flag=CLIENT.MULTI_STATEMENTS)
     assert handle.query(b"SELECT 1; SELECT nonsense")
-    handle.batch(9, native=False)
+    fetch(handle, 9)
     handle.end_rows()
     with pytest.raises(err.OperationalError) as caught:
         handle.next()
@@ -465,7 +472,7 @@ with Proxy((params["host"], params["port"])) as proxy:
     )
     handle.query(b"DO 1")
     assert handle.query(b"SELECT 1")
-    handle.batch(9, native=False)
+    handle.read_rows([], 9, False)
     handle.end_rows()
     handle.ping()
     handle.statistics()
