@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,12 @@ def test_a_token_that_is_asked_for_in_clear_gets_in(server: Server) -> None:
     pure back end is asked at once.
     """
     token = "t0ken" * 400
-    keywords = {"host": "127.0.0.1", "user": "iam", "database": "test", "reuse": False}
+    keywords: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "user": "iam",
+        "database": "test",
+        "reuse": False,
+    }
     with Gate(server, lets_in=lambda _user, sent: sent == token) as gate:
         keywords.update(port=gate.port, ssl_ca=str(gate.ca), ssl_verify_identity=True)
         for n in range(1, 3):
