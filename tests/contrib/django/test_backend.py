@@ -223,6 +223,20 @@ def test_swallowed_loss_does_not_commit_the_second_half(server: Server, use: Use
     assert ask(connection, "SELECT COUNT(*) FROM t") == 0
 
 
+def test_tracing_may_replace_connect(use: Use, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in place of `slsmysql.connect` later than the back end was loaded is called."""
+    made: list[slsmysql.Connection] = []
+
+    def connect(*args: Any, **keywords: Any) -> slsmysql.Connection:
+        made.append(slsmysql.Connection(*args, **keywords))
+        return made[-1]
+
+    connection = use()
+    monkeypatch.setattr(slsmysql, "connect", connect)
+    connection.ensure_connection()
+    assert connection.connection is made[-1]
+
+
 def test_mysqldb_is_left_alone() -> None:
     """The back end takes no other module's name: a MySQLdb in the process is still that."""
     code = """

@@ -141,6 +141,22 @@ def test_tls_options_mean_what_they_mean_to_pymysqls_dialect(
     assert {name: given[name] for name in given if name.startswith("ssl")} == keywords
 
 
+def test_tracing_may_replace_connect(
+    create_engine: CreateEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands in the place of `slsmysql.connect` later than the engine was made is called."""
+    engine = create_engine(CALM)
+    made: list[slsmysql.Connection] = []
+
+    def connect(*args: Any, **keywords: Any) -> slsmysql.Connection:
+        made.append(slsmysql.Connection(*args, **keywords))
+        return made[-1]
+
+    monkeypatch.setattr(slsmysql, "connect", connect)
+    with engine.connect() as connection:
+        assert dbapi(connection) is made[-1]
+
+
 @pytest.mark.parametrize("level", [None, "READ COMMITTED", "read_committed"])
 def test_checkout_sends_nothing(create_engine: CreateEngine, level: str | None) -> None:
     """The next checkout goes on in the same session, and only its ROLLBACK was sent between."""
