@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from tests.fix_servers import Backend
 from tests.package.conftest import ROOT, Built, Environment, Install, run
 from tests.servers import Server
 
@@ -111,8 +110,9 @@ def test_nothing_but_the_driver_is_installed(clean: Environment) -> None:
     assert "No broken requirements" in clean.pip("check")
 
 
+@pytest.mark.parametrize("backend", ["c", "pure"])  # of the wheel's driver: here is none
 def test_program_runs_from_the_wheel(
-    clean: Environment, params: dict[str, Any], backend: Backend
+    clean: Environment, params: dict[str, Any], backend: str
 ) -> None:
     """Installed alone, it connects, writes and reads, with each back end, and warns of nothing."""
     arguments = json.dumps({**params, "use_pure": backend == "pure"})
@@ -120,7 +120,7 @@ def test_program_runs_from_the_wheel(
     place, found, served = json.loads(said)
     assert place.startswith(str(clean.home))
     assert found == ["é", "日本"]
-    assert served == {"c": "c", "pure": "pure"}[backend]
+    assert served == backend
 
 
 def test_command_runs_from_the_wheel(clean: Environment, server: Server) -> None:
