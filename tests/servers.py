@@ -9,6 +9,8 @@ Programs are looked for on PATH. MariaDB comes from apt if it is not there, and 
 stable suite of Debian has, is unpacked from the ``sid`` suite into a cache folder and run from
 there beside the system. What cannot be had is a `ServerError` that says what to install.
 
+``start_router(server, ...)`` gives a MySQL Router before such servers, by the same rules.
+
     python -m tests.servers {mariadb|mysql|both} [--prepare] [--max-connections N]
 """
 
@@ -140,6 +142,38 @@ OPTIONS_BY_KIND: Mapping[Kind, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
+class _Package:
+    """A package of Debian's ``sid`` suite that is unpacked where its program is not on PATH."""
+
+    name: str
+    #: What it is, in an error.
+    what: str
+    #: Where its program is.
+    path: str
+    #: How to get it otherwise.
+    cure: str
+    #: Where it has libraries of its own.
+    libraries: str = "usr/lib"
+
+
+MYSQL = _Package(
+    "mysql-server-core",
+    "MySQL server",
+    "usr/sbin/mysqld",
+    "(Ubuntu: `apt-get install mysql-server-core-8.4` or the one that there is, macOS: "
+    f"`brew install mysql`) so that mysqld is on PATH, or set {DSNS_VARIABLE}",
+)
+
+ROUTER = _Package(
+    "mysql-router",
+    "MySQL Router",
+    "usr/bin/mysqlrouter",
+    "(MySQL's own package `mysql-router`) so that mysqlrouter is on PATH",
+    "usr/lib/mysql-router",
+)
+
+
+@dataclass(frozen=True)
 class _Program:
     """A server's program on this machine: the command up to its options, and what these must be."""
 
@@ -217,6 +251,10 @@ class _Run:
                 what = "ended" if ended else f"did not answer in {PATIENCE:.0f} s"
                 raise ServerError(f"the server {what}; its log:\n{self.log_tail()}")
             time.sleep(POLL_INTERVAL)
+        self.warm_up()
+
+    def warm_up(self) -> None:
+        """Let the accounts log in, so that whoever comes finds nothing to be done first."""
         # The first login of an account after a start needs TLS, a socket or the server's RSA key
         # (MySQL manual, "Caching SHA-2 Pluggable Authentication"). This is it, so that whoever
         # comes without TLS finds the server as it is after a minute of work.
@@ -266,6 +304,23 @@ class _Run:
             return ""
         lines = self.log.read_text(errors="replace").splitlines()
         return "\n".join(lines[-LOG_LINES:])
+
+
+class _RouterRun(_Run):
+    """The same for a Router, which has a port and no socket, and no accounts of its own."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        """Take charge of an empty folder; the Router is going to listen on ``port``."""
+        super().__init__(home)
+        self.port = port
+
+    def answers(self) -> bool:
+        """Return whether the Router takes connections, whether or not a server is behind it."""
+        with sockets.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def warm_up(self) -> None:
+        """Do nothing."""
 
 
 #: The private servers of this process.
@@ -453,6 +508,108 @@ def start(
     return Server(kind, "127.0.0.1", port, program.version, ca=ca, _run=run)
 
 
+@dataclass(frozen=True)
+class Router:
+    """A MySQL Router from `start_router`, and the servers behind it."""
+
+    servers: tuple[Server, ...]
+    host: str
+    port: int
+    #: The certificate to verify the Router with, if it encrypts by itself.
+    ca: Path | None
+    _run: _RouterRun = field(repr=False, compare=False)
+
+    def __enter__(self) -> Router:
+        """Return the Router, which stops with the block."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Stop the Router."""
+        self.stop()
+
+    def params(self, account: Account | None = None, database: str = "test") -> dict[str, Any]:
+        """Return the keywords of `connect()` for an account, the ordinary one by default."""
+        behind = self.servers[0].params(account, database)
+        return {**behind, "host": self.host, "port": self.port}
+
+    def log_tail(self) -> str:
+        """Return the last lines of the Router's log."""
+        return self._run.log_tail()
+
+    def stop(self) -> None:
+        """End the Router at once and remove all that it left; nothing if that has been done."""
+        self._run.remove()
+
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """End the process by a signal and wait for it; `restart` starts it again."""
+        self._run.end(how)
+
+    def restart(self) -> None:
+        """Start the Router again on the same port, after a shutdown if it still runs."""
+        self._run.end(signal.SIGTERM)
+        self._run.launch()
+
+
+def start_router(*servers: Server, options: Mapping[str, object] | None = None) -> Router:
+    """Start a MySQL Router before private servers, and return it as soon as it takes connections.
+
+    It has one classic route, to the servers in their order (``first-available``). ``options`` are
+    those of the section ``[routing]`` and have the last word; where they name a
+    ``client_ssl_mode`` the Router encrypts by itself, with a certificate that `Router.ca`
+    verifies, otherwise TLS is between client and server. `ServerError` says what is missing.
+    """
+    command, plugins = prepare_router()
+    port = _free_port()
+    run = _RouterRun(Path(tempfile.mkdtemp(prefix="slsmysql-router-")), port)
+    given = options or {}
+    try:
+        routing: dict[str, object] = {
+            "bind_address": "127.0.0.1",
+            "bind_port": port,
+            "protocol": "classic",
+            "routing_strategy": "first-available",
+            "destinations": ",".join(f"{server.host}:{server.port}" for server in servers),
+        }
+        encrypts = given.get("client_ssl_mode", "PASSTHROUGH") not in {"PASSTHROUGH", "DISABLED"}
+        if encrypts:
+            make_certificates(run.home)
+            routing["client_ssl_cert"] = run.home / "server-cert.pem"
+            routing["client_ssl_key"] = run.home / "server-key.pem"
+        folders = dict.fromkeys(("runtime_folder", "data_folder", "config_folder"), run.home)
+        sections: dict[str, Mapping[str, object]] = {
+            # Without a folder the log goes to the standard error.
+            "DEFAULT": {
+                "logging_folder": "",
+                "unknown_config_option": "error",
+                **folders,
+                **({"plugin_folder": plugins} if plugins else {}),
+            },
+            "logger": {"level": "info"},
+            "routing": {**routing, **given},
+        }
+        config = run.home / "router.conf"
+        config.write_text(
+            "\n".join(
+                f"[{name}]\n" + "".join(f"{key}={value}\n" for key, value in keys.items())
+                for name, keys in sections.items()
+            )
+        )
+        run.command = (*command, f"--config={config}")
+        run.launch()
+    except BaseException:
+        run.remove()
+        raise
+    return Router(servers, "127.0.0.1", port, run.home / "ca.pem" if encrypts else None, run)
+
+
+def prepare_router() -> tuple[tuple[str, ...], Path | None]:
+    """Return the command of MySQL Router, and the folder of its plug-ins if it is not its own."""
+    if found := _which("mysqlrouter"):
+        return (found,), None
+    root = _cached("mysql-router-sid", _unpack_router)
+    return _beside(root, ROUTER), root / "usr/lib/mysqlrouter/plugin"
+
+
 def own_servers() -> dict[Kind, Server]:
     """Return the servers that the environment names, by kind; if it names any, no other is used."""
     found: dict[Kind, Server] = {}
@@ -529,12 +686,9 @@ def _mysql() -> _Program:
 
 def _unpacked_mysql(root: Path) -> _Program:
     """Return the MySQL under a root folder of its own, run by that folder's loader."""
-    loader = next(root.glob("usr/lib/*-linux-gnu*/ld-linux-*.so.*"), None)
-    if loader is None:
-        raise ServerError(f"{root} has no loader for MySQL: remove the folder, and it is made anew")
     return _Program(
         "mysql",
-        (str(loader), "--library-path", str(loader.parent), str(root / "usr/sbin/mysqld")),
+        _beside(root, MYSQL),
         (
             f"--basedir={root / 'usr'}",
             f"--lc-messages-dir={root / 'usr/share/mysql'}",
@@ -543,18 +697,37 @@ def _unpacked_mysql(root: Path) -> _Program:
     )
 
 
+def _beside(root: Path, package: _Package) -> tuple[str, ...]:
+    """Return the command that runs an unpacked program with the libraries beside it."""
+    loader = next(root.glob("usr/lib/*-linux-gnu*/ld-linux-*.so.*"), None)
+    if loader is None:
+        raise ServerError(f"{root} has no loader: remove the folder, and it is made anew")
+    libraries = f"{loader.parent}:{root / package.libraries}"
+    return str(loader), "--library-path", libraries, str(root / package.path)
+
+
 def _unpack_mysql(root: Path) -> None:
-    """Fill a folder with MySQL's server and its libraries from Debian's ``sid`` suite.
+    """Fill a folder with MySQL's server and its libraries."""
+    _unpack(MYSQL, root, lambda: _unpacked_mysql(root).version)
+
+
+def _unpack_router(root: Path) -> None:
+    """Fill a folder with MySQL Router and its libraries."""
+    _unpack(ROUTER, root, lambda: _version(_output(*_beside(root, ROUTER), "--version")))
+
+
+def _unpack(package: _Package, root: Path, version: Callable[[], tuple[int, int, int]]) -> None:
+    """Fill a folder with a package and its libraries from Debian's ``sid`` suite, and try it.
 
     The folder has an apt state of its own, so nothing of the system is touched, and no privilege
     is needed. The mirror is the one that the machine uses.
     """
     missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
     if missing or not KEYRING.exists():
+        program = Path(package.path).name
         raise ServerError(
-            "no MySQL server (mysqld) on PATH, and only Debian's can be unpacked here: install it "
-            "(Ubuntu: `apt-get install mysql-server-core-8.4` or the one that there is, macOS: "
-            f"`brew install mysql`), or set {DSNS_VARIABLE}"
+            f"no {package.what} ({program}) on PATH, and only Debian's can be unpacked here: "
+            f"install it {package.cure}"
         )
     apt = root / "apt"
     (apt / "lists" / "partial").mkdir(parents=True)
@@ -585,28 +758,28 @@ def _unpack_mysql(root: Path) -> None:
         try:
             _output(*apt_get, "update")
             _output(*apt_get, "-y", "--no-install-recommends", "--download-only", "install",
-                 "mysql-server-core")  # fmt: skip
+                 package.name)  # fmt: skip
         except ServerError as error:
             failures.append(str(error))
         else:
             break
     else:
         raise ServerError(
-            "MySQL could not be had from Debian's sid suite: install a MySQL server so that mysqld "
-            f"is on PATH, or set {DSNS_VARIABLE}\n" + "\n".join(failures or ["no Debian mirror"])
+            f"no {package.what} could be had from Debian's sid suite: install one {package.cure}\n"
+            + "\n".join(failures or ["no Debian mirror"])
         )
     for archive in (apt / "cache" / "archives").glob("*.deb"):
         _output("dpkg-deb", "--extract", str(archive), str(root))
     shutil.rmtree(apt)
     try:
-        said = _unpacked_mysql(root).version
+        said = version()
     except ServerError as error:
         raise ServerError(
-            "the MySQL of Debian's sid suite does not run beside this system (its libraries may "
-            "be in a state of change, as sid's are at times): install a MySQL server so that "
-            f"mysqld is on PATH, or set {DSNS_VARIABLE}\n{error}"
+            f"the {package.what} of Debian's sid suite does not run beside this system (its "
+            "libraries may be in a state of change, as sid's are at times): install one "
+            f"{package.cure}\n{error}"
         ) from error
-    print(f"unpacked MySQL {'.'.join(map(str, said))}", file=sys.stderr)
+    print(f"unpacked {package.what} {'.'.join(map(str, said))}", file=sys.stderr)
 
 
 def _mirrors() -> list[str]:

@@ -17,7 +17,7 @@ import pytest
 
 from tests import servers
 from tests.fix_servers import PyMySQLConnect
-from tests.servers import DSNS_VARIABLE, KINDS, Kind, Server, ServerError
+from tests.servers import DSNS_VARIABLE, KINDS, Kind, Router, Server, ServerError
 
 #: The project's folder: where `python -m tests.servers` is run.
 ROOT = Path(__file__).parent.parent
@@ -48,7 +48,9 @@ def start(kind: Kind) -> Iterator[Callable[..., Server]]:
         server.stop()
 
 
-def log_in(server: Server, **overrides: object) -> pymysql.Connection[pymysql.cursors.Cursor]:
+def log_in(
+    server: Server | Router, **overrides: object
+) -> pymysql.Connection[pymysql.cursors.Cursor]:
     """Return a connection of the ordinary account."""
     connection: pymysql.Connection[pymysql.cursors.Cursor] = pymysql.connect(
         **{**server.params(), **overrides}
@@ -273,6 +275,15 @@ def test_missing_mysql_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert not (tmp_path / "mysql-sid").exists()
 
 
+@pytest.mark.usefixtures("bare")
+def test_missing_router_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without MySQL Router, and without apt to unpack it, the error says what to install."""
+    monkeypatch.setenv(servers.CACHE_VARIABLE, str(tmp_path))
+    with pytest.raises(ServerError, match=r"no MySQL Router \(mysqlrouter\) on PATH"):
+        servers.prepare_router()
+    assert not (tmp_path / "mysql-router-sid").exists()
+
+
 def test_mysql_whose_libraries_have_moved_is_told(tmp_path: Path) -> None:
     """An unpacked MySQL that does not run is an error, never a server of another kind."""
     libraries = tmp_path / "usr/lib/x86_64-linux-gnu"
@@ -361,3 +372,22 @@ def test_fixture_gives_an_empty_database(
         assert cursor.fetchall() == ((params["database"], "utf8mb4"),)
         cursor.execute("SHOW TABLES")
         assert cursor.fetchall() == ()
+
+
+def test_a_router_passes_on_and_leaves_nothing(mysql: Server) -> None:
+    """It goes to the servers in their order, starts anew where it was, and is gone when stopped."""
+    with servers.start_router(mysql) as router:
+        for _ in range(2):
+            log_in(router).close()
+            router.kill()
+            assert not listens(router.port)
+            router.restart()
+        home = router._run.home
+    assert not listens(router.port)
+    assert not home.exists()
+
+
+def test_a_router_that_does_not_start_is_told(mysql: Server) -> None:
+    """The error shows what Router says of its configuration, and nothing is left behind."""
+    with pytest.raises(ServerError, match=r"option 'routing\.nonsense' is not supported"):
+        servers.start_router(mysql, options={"nonsense": 1})
