@@ -25,6 +25,7 @@ from slsmysql._driver.base import (
     ENDS_SESSION,
     LOST,
     LOST_MESSAGE,
+    LOST_UNREAD,
     Row,
     as_text,
     file_not_found,
@@ -381,6 +382,8 @@ class PureHandle:
         self.more = False
         if errno in ENDS_SESSION:
             self.alive = False
+        # A proxy passes on with another sequence number what the server had written before.
+        unasked = unasked or errno in LOST_UNREAD
         if errno in LOST or unasked:
             self.alive = False
             self.maybe_read = not unasked
