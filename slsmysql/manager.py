@@ -415,26 +415,26 @@ class Manager:
         # One reaper at a time: each sees what the one before has freed, so that together they
         # kill no more than the excess.
         try:
-            (claimed,) = session.select(f"SELECT GET_LOCK('{_CLAIM}', 0)")
+            # Behind a proxy our own id is not what it said when we connected.
+            ((claimed, me),) = session.select(f"SELECT GET_LOCK('{_CLAIM}', 0), CONNECTION_ID()")
         except err.NotSupportedError as error:
             # Percona's cluster in its strict mode has no such locks.
             self._tell_limited("locks", error)
             return 0
-        if str(claimed[0]) != "1":
+        if str(claimed) != "1":
             return 0
         try:
-            return self._reap_claimed(session)
+            return self._reap_claimed(session, int(me))
         finally:
             session.select(f"SELECT RELEASE_LOCK('{_CLAIM}')")
 
-    def _reap_claimed(self, session: Session) -> int:
+    def _reap_claimed(self, session: Session, me: int) -> int:
         rows = [_thread(row) for row in session.select(_PROCESS_LIST)]
-        me = session.connection_id
         user = next((row.user for row in rows if row.id == me), None)
         if user is None:
             return 0
         if self.settings.reap == "fleet":
-            rows = self._tagged(session, rows)
+            rows = self._tagged(session, rows, me)
         room = policy.excess(self._load_now(session, rows, user), self.settings)
         if room <= 0:
             return 0
@@ -505,7 +505,7 @@ class Manager:
                     int(row[0]): str(row[1])
                     for row in session.select(_OPEN_WORK.format(number=number))
                 }
-                if number in found.get(session.connection_id, ""):
+                if any(number in query for query in found.values()):
                     return set(found)
                 self._env.sleep(_COPY_KEPT)
         except err.Error as error:
@@ -516,14 +516,14 @@ class Manager:
             session.run("ROLLBACK")
         return None
 
-    def _tagged(self, session: Session, rows: Sequence[Thread]) -> list[Thread]:
+    def _tagged(self, session: Session, rows: Sequence[Thread], me: int) -> list[Thread]:
         try:
             tagged = {int(row[0]) for row in session.select(_TAGGED)}
         except err.Error as error:
             self._limited("connection attributes", error)
             tagged = set()
         else:
-            if session.connection_id not in tagged:
+            if me not in tagged:
                 # performance_schema is off: it shows nobody's attributes, not even ours.
                 self._tell_limited("connection attributes", err.OperationalError(0, ""))
         return [row._replace(mine=row.id in tagged) for row in rows]

@@ -218,7 +218,8 @@ class _Examination:
         self.watcher.connect()
         retries = self.watcher.connection.stats().connect_retries
         again = f", after {retries} refused" if retries else ""
-        return None, f"as session {self.watcher.connection.thread_id()}{again}"
+        ((session,),) = self.watcher.rows("SELECT CONNECTION_ID()")
+        return None, f"as session {session}{again}"
 
     def _round_trip(self) -> tuple[float, str]:
         return _median(lambda: self.watcher.rows("SELECT 1")), "SELECT 1"
@@ -504,9 +505,8 @@ class _Examination:
     def _others(self, holders: list[Holder]) -> None:
         """Say what the sessions of our account that slsmysql did not open mean for reaping."""
         watcher = self.watcher
-        me = watcher.connection.thread_id()
-        user = next(each.thread.user for each in holders if each.thread.id == me)
-        ours = [each.thread for each in holders if each.thread.user == user]
+        (own,) = (each.thread for each in holders if each.own)
+        ours = [each.thread for each in holders if each.thread.user == own.user]
         tells = False
         if self.performance_schema:
             with suppress(err.Error):
@@ -521,7 +521,7 @@ class _Examination:
                 option='reap="user"',
             )
         elif self.settings.reap == "user" and tells:
-            strangers = [each for each in ours if each.id not in tagged and each.id != me]
+            strangers = [each for each in ours if each.id not in tagged and each.id != own.id]
             if strangers:
                 self.find(
                     "advice",

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 PROGRAM = "slsmysql command line"
 
 _PROCESS_LIST = (
-    "SELECT ID, USER, COMMAND, TIME, HOST, DB, STATE FROM information_schema.PROCESSLIST"
+    "SELECT ID, USER, COMMAND, TIME, HOST, DB, STATE, ID = CONNECTION_ID()"
+    " FROM information_schema.PROCESSLIST"
 )
 
 
@@ -33,6 +34,8 @@ class Holder(NamedTuple):
     host: str
     database: str
     state: str
+    own: bool
+    """Whether it is this very session: behind a proxy its id is not what it said at first."""
 
 
 class Verdict(NamedTuple):
@@ -156,7 +159,13 @@ class Watcher:
     def holders(self) -> list[Holder]:
         """Return the sessions that this account may see, the longest in their state first."""
         found = [
-            Holder(manager._thread(row), *(str(value or "") for value in row[4:7]))
+            Holder(
+                manager._thread(row),
+                host=str(row[4] or ""),
+                database=str(row[5] or ""),
+                state=str(row[6] or ""),
+                own=row[7] == "1",
+            )
             for row in self.rows(_PROCESS_LIST)
         ]
         return sorted(found, key=lambda holder: (-holder.thread.time, holder.thread.id))
@@ -171,17 +180,17 @@ class Watcher:
         it, session = self.manager, self.session
         holders = self.holders()
         threads = [holder.thread for holder in holders]
-        user = next(row.user for row in threads if row.id == session.connection_id)
+        (own,) = (holder.thread for holder in holders if holder.own)
         if self.settings.reap == "fleet":
-            threads = it._tagged(session, threads)
+            threads = it._tagged(session, threads, own.id)
             holders = [
                 holder._replace(thread=row) for holder, row in zip(holders, threads, strict=True)
             ]
         spared = it._with_open_work(session)
         self.stale = spared is None
         facts: dict[str, Any] = {
-            "own_id": session.connection_id,
-            "user": user,
+            "own_id": own.id,
+            "user": own.user,
             "spared": spared or (),
             "sees_transactions": it.server.sees_transactions,
             "settings": self.settings,

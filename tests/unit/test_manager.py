@@ -104,7 +104,7 @@ class Database:
         if "max_connections" in sql:
             return [(str(self.limit), str(self.account_limit))]
         if "GET_LOCK" in sql:
-            return [("0" if self.claimed else "1",)]
+            return [("0" if self.claimed else "1", str(me))]
         if "COUNT(*)" in sql:
             return [(str(sum(row.user == self.rows[me].user for row in self.rows.values())),)]
         if "INNODB_TRX" in sql:
