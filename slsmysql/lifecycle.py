@@ -69,7 +69,9 @@ _AT_ONCE = 0.001
 #: What PyMySQL has as the row count of a result that is being streamed.
 _UNKNOWN_COUNT = 2**64 - 1
 
-_UNKNOWN_VARIABLE = 1193
+#: What a server says that does not know session tracking, and a MySQL Router that shares sessions
+#: and so tracks them for itself.
+_NO_TRACKING = frozenset({1193, 1766})
 _DEADLOCKS = frozenset({1205, 1213})
 _TIMED_OUT = frozenset({1969, 3024})
 #: 1290 is also raised for other options of the server's than this.
@@ -278,10 +280,10 @@ class Lifecycle:
         try:
             self._simple(handle, f"SET {', '.join(words)}")
         except err.Error as error:
-            if error.args[0] != _UNKNOWN_VARIABLE or not self._server.tracks_state:
+            if error.args[0] not in _NO_TRACKING or not self._server.tracks_state:
                 raise
-            # A server from before session tracking: from now on the text says what it can.
-            self._server.tracks_state = False
+            # From now on the text says what it can.
+            self._server.tracks_state = self._state.tracked = False
             words = words[: -len(_TRACKING)]
             self._simple(handle, f"SET {', '.join(words)}")
         if options.init_command is not None:

@@ -57,7 +57,8 @@ class State:
             self.next_only = frozenset()
         if not effect.read:
             self._note(effect, status, insert_id)
-        elif status & STATE_CHANGED:
+        elif status & STATE_CHANGED and self.tracked:
+            # Otherwise it says less: of a MySQL Router that shares sessions, nothing at all.
             self.pins.add("session state")
 
     def _note(self, effect: Effect, status: int, insert_id: int | None) -> None:

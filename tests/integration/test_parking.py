@@ -103,6 +103,8 @@ def routines(homes: Callable[[Server], str]) -> Callable[[Server], str]:
                 f"CREATE FUNCTION {home}.takes_lock() RETURNS INT NO SQL"
                 " RETURN GET_LOCK('parked', 0)",
                 f"CREATE PROCEDURE {home}.selects() BEGIN SELECT 1; SELECT 2; END",
+                f"CREATE TABLE {home}.b (n INT)",
+                f"CREATE TRIGGER {home}.b_sets BEFORE INSERT ON {home}.b FOR EACH ROW SET @a = 7",
             )
         return home
 
@@ -115,6 +117,23 @@ def said(connection: Connection, question: str) -> Any:
         return rows(connection, question)
     except slsmysql.Error as error:
         return error.args[0]
+
+
+@pytest.mark.parametrize("refusal", [1193, 1766])
+def test_no_trace_is_left_where_the_server_does_not_track(
+    through: Connect, server: Server, proxy: Proxy, routines: Callable[[Server], str], refusal: int
+) -> None:
+    """From the first session on: one from before tracking, or behind a proxy that keeps it."""
+    routines(server)
+    refused = error_packet(refusal, "The system variable cannot be set", sequence=1)
+    proxy.when(request("session_track"), reply(refused, close=False))
+    first = through(autocommit=True)
+    run(first, "INSERT INTO b VALUES (1)")
+    assert rows(first, "SELECT @a") == [(7,)]
+    first.close()
+    second = through(autocommit=True)
+    assert second.stats().parked_reuses == 1
+    assert rows(second, "SELECT @a") == [(None,)]
 
 
 @pytest.mark.parametrize("trace", TRACES)
