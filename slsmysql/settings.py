@@ -130,7 +130,8 @@ class Settings:
             _FLAG,
             "",
             "Manage connections at all. With False nothing is sent that a plain driver would not "
-            "send: no look at the server's load, no lease, no `KILL`. For servers behind a proxy.",
+            "send (no look at the server's load, no lease, no `KILL`), but for the ping of "
+            "`stale_after`. For servers behind a proxy.",
         ),
     )
     conn_utilization: float = field(
