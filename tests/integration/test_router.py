@@ -459,6 +459,9 @@ def test_the_second_server_takes_over_and_the_first_comes_back(
 
 def _a_day(connection: Any) -> None:
     """Do what programs do, and close."""
+    # At rest, where a managed session looks at the load.
+    ask(connection, "SELECT 1")
+    connection.commit()
     ask(connection, "CREATE TEMPORARY TABLE own (n INT)")
     ask(connection, "INSERT INTO own VALUES (5)")
     connection.commit()
