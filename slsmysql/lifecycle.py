@@ -729,6 +729,7 @@ class Lifecycle:
             if error is not None:
                 result.end_stream()
                 if isinstance(error, err.OperationalError) and error.args[0] in _TIMED_OUT:
+                    self._state.failed(self._running, handle.status)
                     return
                 self._failed(error, handle, None, self._running, unbuffered=True)
 
@@ -754,11 +755,11 @@ class Lifecycle:
             if isinstance(error, err.Error):
                 self._touch()
                 self._state.status = handle.status
-                # It may have done something before it failed (CALL), and SHOW WARNINGS tells of it.
-                self._state.changed = True
-                if sql is not None:
-                    self._refused(error, sql, effect, unbuffered)
+                if sql is not None and self._refused(error, sql, effect, unbuffered):
                     return
+                self._state.failed(effect, handle.status)
+            else:
+                self._ran_unread(effect, handle)
             raise error
         self._handle = None
         handle.abandon()
@@ -829,14 +830,25 @@ class Lifecycle:
             errno, f"{message} (outcome unknown: the statement may or may not have run)"
         )
 
+    def _ran_unread(self, effect: Effect, handle: Handle) -> None:
+        """Note a statement that ran, of whose rows a decoder could not make values."""
+        self._touch()
+        self._state.ran(effect, handle.status, None)
+        if effect.runs:
+            # An error behind the rows has been passed over.
+            self._state.failed(effect, handle.status)
+
     def _refused(
         self,
         error: err.Error,
         sql: bytes,
         effect: Effect,
         unbuffered: bool,
-    ) -> None:
-        """After an error packet: run the statement again where that is safe and asked for."""
+    ) -> bool:
+        """After an error packet: run the statement again where that is safe and asked for.
+
+        :return: whether it was run.
+        """
         errno = error.args[0] if error.args else None
         read_only = (
             errno in _driver.READ_ONLY
@@ -846,10 +858,10 @@ class Lifecycle:
         if effect.commits:
             # CALL and the like may have run in part.
             self._read_only = read_only
-            raise error
+            return False
         if self._state.status & IN_TRANSACTION or not self._state.replaceable():
             self._read_only = read_only
-            raise error
+            return False
         if read_only:
             # A failover: the server at this address may not write any more.
             handle = self._handle
@@ -857,11 +869,11 @@ class Lifecycle:
             if handle is not None:
                 handle.quit()
             self._again(sql, effect, unbuffered, f"the server is read-only ({errno})")
-            return
+            return True
         if errno in _DEADLOCKS and self.settings.query_retries and self._state.status & AUTOCOMMIT:
             self._retry_query(error, sql, effect, unbuffered)
-            return
-        raise error
+            return True
+        return False
 
     def _retry_query(self, error: err.Error, sql: bytes, effect: Effect, unbuffered: bool) -> None:
         """Send a statement again that lost a deadlock or waited too long for a lock."""
@@ -896,6 +908,7 @@ class Lifecycle:
                 self._failed(error, handle, None, effect, unbuffered)
                 raise
             if handle.alive:
+                self._state.failed(effect, handle.status)
                 raise
             self._handle = None
             handle.abandon()

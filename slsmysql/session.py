@@ -51,6 +51,8 @@ class Effect:
     ``database``: the schema that ``USE`` selects.  ``explained``: the server's 0x4000 after it
     means nothing beyond what is said here.
     ``asks``: it asks for what any statement before it would have changed (ROW_COUNT(), warnings).
+    ``runs``: it runs several statements, or such as are not in its text (CALL, EXECUTE): where it
+    fails, some of them may have run.
     """
 
     read: bool = False
@@ -65,12 +67,14 @@ class Effect:
     database: str | None = None
     explained: bool = False
     asks: bool = False
+    runs: bool = False
 
 
 PLAIN_READ = Effect(read=True)
 OTHER = Effect()
 
 _COMMITS = Effect(commits=True)
+_RUNS = Effect(commits=True, runs=True)
 _EXPLAINED = Effect(explained=True)
 
 #: Statements are recognised by their text before the parameters go in; a program has few.
@@ -209,7 +213,7 @@ def _after_quoted(sql: str, quote: str, start: int, *, escapes: bool) -> int:
 def _effect(tokens: list[str]) -> Effect:
     """Return what the text of these tokens does."""
     if tokens[-1:] == [_EXECUTED]:
-        return Effect(commits=True, pins=frozenset({"executable comment"}), asks=True)
+        return replace(_RUNS, pins=frozenset({"executable comment"}), asks=True)
     while tokens and tokens[-1] == ";":
         tokens.pop()
     words = [token.upper() for token in tokens]
@@ -268,6 +272,7 @@ def _both(one: Effect, other: Effect) -> Effect:
         database=one.database if one.database == other.database else None,
         explained=one.explained and other.explained,
         asks=one.asks or other.asks,
+        runs=one.runs or other.runs,
     )
 
 
@@ -298,7 +303,7 @@ def _several(tokens: Sequence[str], words: Sequence[str]) -> Effect:
         if effect.database is not None:
             pins.add("database")
         start = index
-    return Effect(commits=True, pins=frozenset(pins), asks=asks)
+    return replace(_RUNS, pins=frozenset(pins), asks=asks)
 
 
 # -- what may stand anywhere -----------------------------------------------------------------------
@@ -567,8 +572,8 @@ def _prepare(_tokens: Sequence[str], _words: Sequence[str]) -> Effect:
 
 def _execute(_tokens: Sequence[str], words: Sequence[str]) -> Effect:
     if "IMMEDIATE" in words[1:2]:
-        return Effect(pins=frozenset({"dynamic statement"}), commits=True)
-    return _COMMITS
+        return replace(_RUNS, pins=frozenset({"dynamic statement"}))
+    return _RUNS
 
 
 def _create(_tokens: Sequence[str], words: Sequence[str]) -> Effect:
@@ -583,7 +588,7 @@ def _drop(_tokens: Sequence[str], words: Sequence[str]) -> Effect:
 
 
 def _call(_tokens: Sequence[str], words: Sequence[str]) -> Effect:
-    return Effect(pins=_OUT, commits=True) if "@" in words else _COMMITS
+    return replace(_RUNS, pins=_OUT) if "@" in words else _RUNS
 
 
 def _load(_tokens: Sequence[str], words: Sequence[str]) -> Effect:
@@ -741,6 +746,7 @@ def _set_statement(tokens: Sequence[str], words: Sequence[str]) -> Effect:
         next_only=effect.next_only,
         explained=effect.read,
         asks=effect.asks or asks,
+        runs=effect.runs,
     )
 
 

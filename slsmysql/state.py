@@ -86,6 +86,21 @@ class State:
                 # report (a lock, LAST_INSERT_ID(), the database) may have changed in them.
                 self.changed = True
 
+    def failed(self, effect: Effect, status: int) -> None:
+        """Note a statement that the server has refused.
+
+        An error packet does not say whether a transaction is open.  Without autocommit a refused
+        statement may have begun one, which holds the locks that it took; and what is refused in
+        its third statement (CALL) has done the first two.
+        """
+        self.status = status
+        # It may have done something before it failed, and SHOW WARNINGS tells of it.
+        self.changed = True
+        if effect.runs or not (
+            effect.read or effect.commits or effect.ends or effect.explained or status & AUTOCOMMIT
+        ):
+            self.dirty = True
+
     def replaceable(self) -> bool:
         """Whether nothing would be lost with the session."""
         return not (self.dirty or self.pins or self.next_only)

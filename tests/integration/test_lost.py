@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import slsmysql
-from slsmysql.constants import CR, ER
+from slsmysql.constants import CLIENT, CR, ER, FIELD_TYPE
+from slsmysql.converters import conversions
 from slsmysql.cursors import SSCursor
 from slsmysql.err import InterfaceError, OperationalError, OutcomeUnknownError
 from slsmysql.events import Event
@@ -678,6 +679,106 @@ def test_a_streamed_locking_read_makes_a_transaction_that_is_not_resumed(
     clock.advance(2)
     with pytest.raises(OperationalError):
         rows(connection, "SELECT 7")
+
+
+# -- an error in a transaction's first statement ---------------------------------------------------
+
+#: What is written, or locked, before the error that the program sees.
+FAILING = {
+    "a procedure, half done": "CALL half()",
+    "several statements": "INSERT INTO t VALUES (5); INSERT INTO t VALUES (1)",
+    "a locked key": "INSERT INTO t VALUES (1)",
+}
+
+
+@pytest.mark.parametrize("failing", FAILING)
+@pytest.mark.parametrize("autocommit", [False, True])
+def test_what_a_refused_statement_leaves_open_is_no_transaction_of_reads(
+    through: Connect,
+    proxy: Proxy,
+    server: Server,
+    home: str,
+    table: Numbers,
+    clock: Clock,
+    failing: str,
+    *,
+    autocommit: bool,
+) -> None:
+    """An error says nothing of the transaction behind it: a loss of what was done is told."""
+    server.sql(
+        f"INSERT INTO {home}.t VALUES (1)",
+        f"DROP PROCEDURE IF EXISTS {home}.half",
+        f"CREATE PROCEDURE {home}.half() BEGIN {'START TRANSACTION;' if autocommit else ''}"
+        f" INSERT INTO {home}.t VALUES (2); SIGNAL SQLSTATE '45000'; END",
+    )
+    connection = through(autocommit=autocommit, client_flag=CLIENT.MULTI_STATEMENTS)
+    cursor = connection.cursor()
+
+    def fail() -> None:
+        cursor.execute(FAILING[failing])
+        cursor.nextset()
+
+    with pytest.raises(slsmysql.Error):
+        fail()
+    cursor.close()
+    open_still = not autocommit or failing == "a procedure, half done"
+    if open_still:
+        assert not connection._at_rest()
+    rows(connection, "SELECT 1")
+    lose(proxy, server, connection, "fin")
+    clock.advance(2)
+    if open_still:
+        with pytest.raises(OperationalError):
+            rows(connection, "SELECT 2")
+        connection.rollback()
+    assert rows(connection, "SELECT 2") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "sql", ["CREATE TABLE t (n INT)", "SELECT nothing FROM t", "SET @@sql_mode = 5 + 'x'"]
+)
+def test_a_refused_statement_that_leaves_nothing_open_is_no_obstacle(
+    through: Connect, table: Numbers, sql: str
+) -> None:
+    """DDL, reads and SET open no transaction when they fail."""
+    connection = through()
+    with pytest.raises(slsmysql.Error):
+        run(connection, sql)
+    assert connection._at_rest()
+
+
+def test_a_statement_whose_rows_no_decoder_can_read_has_run(
+    through: Connect, server: Server, table: Numbers, home: str
+) -> None:
+    """A converter's exception comes after the statement: its transaction is open."""
+
+    def refuse(_text: str) -> None:
+        raise ZeroDivisionError
+
+    server.sql(f"INSERT INTO {home}.t VALUES (1)")
+    connection = through(conv={**conversions, FIELD_TYPE.VAR_STRING: refuse})
+    with pytest.raises(ZeroDivisionError):
+        run(connection, "SELECT 'a' FROM t FOR UPDATE")
+    assert connection.in_transaction
+    assert not connection._at_rest()
+
+
+def test_a_stream_that_timed_out_while_it_was_read_away_holds_its_locks(
+    through: Connect, mariadb: Server, homes: Callable[[Server], str], backend: str
+) -> None:
+    """The time-out is not raised from close(), but the transaction behind it is open."""
+    home = homes(mariadb)
+    mariadb.sql(f"DELETE FROM {home}.t", f"INSERT INTO {home}.t VALUES (1), (2), (3)")
+    connection = slsmysql.connect(
+        **mariadb.params(database=home), use_pure=backend == "pure", reuse=False
+    )
+    with contextlib.closing(connection):
+        run(connection, "SET SESSION max_statement_time = 0.3")
+        connection.commit()
+        cursor = connection.cursor(SSCursor)
+        cursor.execute("SELECT n, SLEEP(0.2) FROM t FOR UPDATE")
+        cursor.close()
+        assert not connection._at_rest()
 
 
 # -- KILL in mid-statement -------------------------------------------------------------------------

@@ -871,6 +871,30 @@ def test_any_text_has_an_effect(sql: str) -> None:
     assert effect_of(sql) == effect_of(sql) == effect
 
 
+@pytest.mark.parametrize(
+    ("sql", "runs"),
+    [
+        ("CALL p()", True),
+        ("CALL p(@a)", True),
+        ("EXECUTE p", True),
+        ("EXECUTE IMMEDIATE 'SELECT 1'", True),
+        ("SELECT 1; SELECT 2", True),
+        ("BEGIN NOT ATOMIC SELECT 1; END", True),
+        ("/*! SELECT 1 */", True),
+        ("SET STATEMENT max_statement_time=1 FOR CALL p()", True),
+        ("INSERT INTO t VALUES ('\\'; SELECT 1')", True),
+        ("SELECT 1", False),
+        ("INSERT INTO t VALUES (1)", False),
+        ("CREATE TABLE t (n INT)", False),
+        ("COMMIT", False),
+        ("SET @a = 1", False),
+    ],
+)
+def test_what_may_fail_half_done(sql: str, runs: bool) -> None:
+    """Several statements, and those that run others, in whatever way the text can be read."""
+    assert classify(sql).runs is runs
+
+
 @unhurried
 @given(DENSE, DENSE)
 def test_a_text_of_two_readings_is_judged_by_the_worse(before: str, after: str) -> None:
