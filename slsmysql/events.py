@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -138,11 +139,14 @@ class Teller:
         event = Event(
             name, self.server, connection_id, errno, seconds, attempt, used, limit, detail
         )
-        logger.log(level, "%s", event)
+        # What listens may fail, a handler of the program's logging, too: the program that runs
+        # statements must not see it.
+        with suppress(Exception):
+            logger.log(level, "%s", event)
         if self._listener is None:
             return
         try:
             self._listener(event)
         except Exception:
-            # A listener's error is its own: the program that runs statements must not see it.
-            logger.exception("on_event raised")
+            with suppress(Exception):
+                logger.exception("on_event raised")

@@ -97,6 +97,28 @@ def test_a_listeners_error_never_reaches_the_program(
     assert [record.exc_info[1] for record in logged if record.exc_info] == [error, error]
 
 
+def test_a_log_handlers_error_never_reaches_the_program() -> None:
+    """A handler of the program's logging that raises keeps no listener from being told."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError(record.getMessage())
+
+    told: list[Event] = []
+
+    def listener(event: Event) -> None:
+        told.append(event)
+        raise RuntimeError
+
+    handler = Handler()
+    logging.getLogger("slsmysql").addHandler(handler)
+    try:
+        Teller("db:3306", listener).tell("lost")
+    finally:
+        logging.getLogger("slsmysql").removeHandler(handler)
+    assert [event.name for event in told] == ["lost"]
+
+
 def test_an_interrupt_in_a_listener_is_the_programs() -> None:
     """Ctrl-C is not a listener's error."""
 
