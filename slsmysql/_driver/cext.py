@@ -384,7 +384,9 @@ class CHandle:
         if m is not _CLOSED:
             self._bind(_CLOSED)
             try:
-                m.free_result()
+                if not self.pending:
+                    # With rows left it would read them all.
+                    m.free_result()
                 m.close()
             except _DriverError:
                 pass

@@ -330,6 +330,44 @@ def test_a_stream_that_nobody_reads_ends_its_session(through: Connect, proxy: Pr
     proxy.wait(lambda: not link.open)
 
 
+def test_a_close_that_is_interrupted_ends_the_session(
+    through: Connect, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither parked half cleaned nor left to a traceback that somebody keeps."""
+    connection = through(autocommit=True)
+    run(connection, "SET @a = 5")
+    handle = connection.handle
+    assert handle is not None
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(handle), "init_db", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        connection.close()
+    assert not handle.alive
+    assert manager.parked_count() == 0
+    link = proxy.link
+    proxy.wait(lambda: not link.open)
+
+
+def test_a_stream_that_nobody_reads_is_not_waited_for(
+    through: Connect, server: Server, table: Numbers
+) -> None:
+    """close() in the middle of a stream returns while the server still works on the rest."""
+    connection = through(autocommit=True)
+    run(connection, "INSERT INTO t VALUES (1), (2)")
+    session = connection.thread_id()
+    cursor = connection.cursor(SSCursor)
+    # A row that is large enough to be sent at once, and another one much later.
+    cursor.execute("SELECT SLEEP(IF(n = 1, 0, 30)), REPEAT('x', 40000) FROM t ORDER BY n")
+    assert cursor.fetchone()[0] == 0
+    connection.close()
+    running = f"SELECT INFO FROM information_schema.PROCESSLIST WHERE ID = {session}"
+    assert [row[0][:12] for row in server.sql(running)] == ["SELECT SLEEP"]
+    server.sql(f"KILL {session}")
+
+
 def test_close_twice_and_quit_any_number_of_times(through: Connect) -> None:
     """close() of a closed connection is PyMySQL's error; quit() never raises."""
     connection = through()
