@@ -509,15 +509,16 @@ conversions: dict[Any, Callable[..., Any]] = {**encoders, **decoders}
 Thing2Literal = escape_str
 
 # As they are here, whatever a program makes of those above: PyMySQL's users change them in place.
-_USUAL = dict(conversions), dict(encoders), dict(decoders)
+usual_encoders = dict(encoders)
+usual_decoders = dict(decoders)
+_usual_conversions = dict(conversions)
 
 
 def split(
     conv: Mapping[Any, Callable[..., Any]],
 ) -> tuple[Mapping[Any, Encoder], Mapping[int, Decoder]]:
     """The encoders and the decoders of a `conv=`: by type, and by type code."""
-    usual, usual_encoders, usual_decoders = _USUAL
-    if conv == usual:
+    if conv == _usual_conversions:
         return usual_encoders, usual_decoders
     return (
         {key: value for key, value in conv.items() if type(key) is not int},

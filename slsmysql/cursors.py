@@ -228,7 +228,10 @@ class Cursor:
             if connection._handle is None:
                 connection._wake()
             template, query = query, self._mogrify(query, args)
-            if not connection._encoders.changed and type(template) is str:
+            if (
+                not (connection._encoders.changed or connection._escapes_itself)
+                and type(template) is str
+            ):
                 # What the statement does is read from its text before the parameters.
                 effect = known_effects.get(template) or effect_of(template)
                 if effect is PLAIN_READ or effect is OTHER:
@@ -315,7 +318,7 @@ class Cursor:
 
     def _execute_rows(self, template: str, sql: bytearray) -> int:
         connection = self._get_db()
-        if not connection._encoders.changed:
+        if not (connection._encoders.changed or connection._escapes_itself):
             connection._effect = (sql, effect_of(template))
         try:
             return self.execute(sql)

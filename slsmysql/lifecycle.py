@@ -585,7 +585,10 @@ class Lifecycle:
         if (
             handle.backend != "c"
             or not kinds <= _NATIVE
-            or any(self._decoders.get(kind) is not converters.decoders.get(kind) for kind in kinds)
+            or any(
+                self._decoders.get(kind) is not converters.usual_decoders.get(kind)
+                for kind in kinds
+            )
         ):
             decoders = self._column_decoders(raw)
         if len(self._decoder_cache) >= _MOST_SHAPES:
@@ -605,7 +608,7 @@ class Lifecycle:
 
     @encoders.setter
     def encoders(self, encoders: Mapping[Any, Any]) -> None:
-        self._encoders = converters.Watched(encoders, converters.encoders)
+        self._encoders = converters.Watched(encoders, converters.usual_encoders)
 
     @property
     def decoders(self) -> dict[Any, Any]:
@@ -616,7 +619,7 @@ class Lifecycle:
     def decoders(self, decoders: Mapping[Any, Any]) -> None:
         self._decoder_cache.clear()
         self._decoders = converters.Watched(
-            decoders, converters.decoders, self._decoder_cache.clear
+            decoders, converters.usual_decoders, self._decoder_cache.clear
         )
 
     @property

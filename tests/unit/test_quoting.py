@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 import slsmysql
+from slsmysql import converters
+from slsmysql.constants import FIELD_TYPE
 from slsmysql.session import AUTOCOMMIT, NO_BACKSLASH_ESCAPES
-from tests.unit.fake_handle import Handle, Open, fix_connected
+from tests.unit.fake_handle import Handle, Open, column, fix_connected
 
 __all__ = ["fix_connected"]
 
@@ -83,3 +86,52 @@ def test_a_statement_written_for_another_mode_is_not_sent(
     with pytest.raises(slsmysql.OperationalError, match="sql_mode"):
         cursor.execute(written)
     assert not any(b"OR 1=1" in statement for statement in second.sent)
+
+
+class Raw(str):
+    """A piece of SQL, for a connection that lets it through."""
+
+    __slots__ = ()
+
+
+class Trusting(slsmysql.Connection):
+    """A connection that takes some values for SQL."""
+
+    def escape(self, obj: Any, mapping: Any = None) -> str:
+        """Let SQL through."""
+        return str(obj) if isinstance(obj, Raw) else super().escape(obj, mapping)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_connection_that_writes_sql_of_its_own_is_judged_by_what_is_sent(
+    next_session: Callable[[int], Handle], *, many: bool
+) -> None:
+    """What a subclass makes of a value may lock: the text before the parameters does not say."""
+    next_session(AUTOCOMMIT)
+    connection = Trusting(host="memory", user="app", reuse=False)
+    cursor = connection.cursor()
+    lock = Raw("GET_LOCK('a', 1)")
+    if many:
+        cursor.executemany("INSERT INTO t VALUES (%s)", [(lock,)])
+    else:
+        cursor.execute("SELECT %s", (lock,))
+    assert connection._state.pins == {"lock"}
+    connection.quit()
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_converters_that_a_program_has_changed_in_place_count(
+    monkeypatch: pytest.MonkeyPatch, *, lasting: bool
+) -> None:
+    """In all the dicts that a program may have changed, or only in the one that is read."""
+    kind = FIELD_TYPE.LONGLONG
+    monkeypatch.setitem(converters.conversions, Decimal, lambda *_: "'encoded'")
+    monkeypatch.setitem(converters.conversions, kind, lambda _: "decoded")
+    if lasting:
+        monkeypatch.setitem(converters.encoders, Decimal, converters.conversions[Decimal])
+        monkeypatch.setitem(converters.decoders, kind, converters.conversions[kind])
+    connection = slsmysql.connect(defer_connect=True)
+    assert connection.cursor().mogrify("%s", (Decimal(1),)) == "'encoded'"
+    handle: Any = Handle()
+    (decode,) = connection._make_decoders(handle, [column(b"n", kind, 63)], ())
+    assert decode(b"1") == "decoded"
