@@ -163,6 +163,7 @@ class Connection(Lifecycle, Generic[C]):
         if sock is not None:
             raise err.NotSupportedError("connect(sock=) is not supported: the driver connects")
         with self._lock:
+            self._refuse_busy()
             old = self._handle
             self._fresh()
             self._deferred = False
@@ -457,10 +458,12 @@ class Connection(Lifecycle, Generic[C]):
     def select_db(self, db: str | bytes) -> None:
         """Make ``db`` the current database."""
         with self._lock:
+            self._refuse_busy()
             handle = self._ready_at_rest()
             name = db.encode(self.encoding) if isinstance(db, str) else b"" + db[: len(db)]
             try:
-                handle.init_db(name)
+                with self._talking():
+                    handle.init_db(name)
             except BaseException as error:
                 self._failed(error, handle, None, _SELECT_DB, unbuffered=False)
             self._state.database = db
@@ -490,6 +493,7 @@ class Connection(Lifecycle, Generic[C]):
                 stacklevel=2,
             )
         with self._lock:
+            self._refuse_busy()
             if self._closed or self._broken is not None or self._deferred:
                 if not reconnect:
                     raise err.Error("Already closed")
@@ -500,7 +504,9 @@ class Connection(Lifecycle, Generic[C]):
                 result = self._result
                 if result is not None and (result.unbuffered_active or result.has_next):
                     self._drain(result)
-                if handle.ping():
+                with self._talking():
+                    answers = handle.ping()
+                if answers:
                     self._touch()
                     self._result = None
                     return
@@ -636,10 +642,14 @@ class Connection(Lifecycle, Generic[C]):
         """
         from dataclasses import replace
 
-        changes: dict[str, Any] = {"user": user, "password": Secret(password or b"")}
+        given = {"user": user, "password": Secret(password or b"")}
         if database is not None:
-            changes["database"] = database
+            given["database"] = database
+        # What is wrong is told before anything is lost.
+        checked, _ = build_options(given, others=frozenset(), stacklevel=3)
+        changes = {name: getattr(checked, name) for name in given}
         with self._lock:
+            self._refuse_busy()
             handle = self._handle
             self._handle = None
             if handle is not None:

@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from _thread import RLock
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -37,7 +37,7 @@ from slsmysql.session import (
 from slsmysql.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from slsmysql.options import Options
     from slsmysql.settings import Settings
@@ -206,6 +206,20 @@ class Lifecycle:
         self._lease: int | None = None
         self._last = self._last_wall = _NEVER
 
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        """Refuse whoever comes in between: a signal's handler, a finalizer, a listener."""
+        self._refuse_busy()
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+
+    def _refuse_busy(self) -> None:
+        if self._busy:
+            raise err.InterfaceError(0, "the connection is in the middle of a statement")
+
     # -- connecting ----------------------------------------------------------------------------
 
     def _take_parked(self) -> _Parked | None:
@@ -232,11 +246,15 @@ class Lifecycle:
     def _open(self) -> None:
         """Open a handle in the connect loop, set it up, and set again what the program had set."""
         began = self._monotonic()
-        handle, lease = self._manager.connect(
-            self._attempt,
-            seconds=self.options.connect_timeout,
-            ask_again=self.options.password.is_callable,
-        )
+        with self._talking():
+            handle, lease = self._manager.connect(
+                self._attempt,
+                seconds=self.options.connect_timeout,
+                ask_again=self.options.password.is_callable,
+            )
+        if self._closed:  # by a signal's handler, meanwhile
+            handle.quit()
+            raise err.InterfaceError(0, "")
         self._adopt(handle, lease)
         self._touch()
         self._teller.tell(
@@ -386,7 +404,9 @@ class Lifecycle:
             # A ping would get the rest of the result for an answer; reading that away tells.
             return handle
         else:
-            if _answers(handle, effect):
+            with self._talking():
+                answers = _answers(handle, effect)
+            if answers:
                 self._touch()
                 if not effect.asks:
                     # For a program whose boundaries never allow a look that sends statements.
@@ -434,9 +454,12 @@ class Lifecycle:
                 f"MySQL server has gone away ({reason}; the statement was not sent: it was written"
                 " for a session with another sql_mode, NO_BACKSLASH_ESCAPES, than the new one's)",
             )
-        if resumed and any(row[1] == "SERIALIZABLE" for row in self._simple(handle, _ISOLATION)):
-            # There a plain SELECT locks what it reads: it was no transaction of plain reads.
-            raise self._reads_lost(reason)
+        if resumed:
+            with self._talking():
+                isolation = self._simple(handle, _ISOLATION)
+            if any(row[1] == "SERIALIZABLE" for row in isolation):
+                # There a plain SELECT locks what it reads: it was no transaction of plain reads.
+                raise self._reads_lost(reason)
         self._teller.count("resumed" if resumed else "reopened")
         self._teller.tell(
             "resume" if resumed else "reopen", connection_id=handle.thread_id, detail=reason
@@ -500,7 +523,7 @@ class Lifecycle:
         lock.acquire()
         try:
             if self._busy:
-                raise err.InterfaceError(0, "the connection is in the middle of a statement")
+                self._refuse_busy()
             handle = self._handle
             if (
                 handle is None
@@ -635,12 +658,14 @@ class Lifecycle:
     def next_result(self, unbuffered: bool = False) -> int:
         """Read the next result of the last statement into ``_result``."""
         with self._lock:
+            self._refuse_busy()
             handle = self._handle
             if handle is None or not handle.alive:
                 raise err.InterfaceError(0, "")
             self._result = None
             try:
-                self._read(handle, handle.next(), self._running, unbuffered)
+                with self._talking():
+                    self._read(handle, handle.next(), self._running, unbuffered)
             except BaseException as error:
                 self._failed(error, handle, None, self._running, unbuffered)
             self._affected_rows = count = self._count()
@@ -670,31 +695,43 @@ class Lifecycle:
             if handle is None or self._result is not result:
                 result.end_stream()
                 return None
+            self._refuse_busy()
             if stream.error is None and not stream.is_last:
-                rows: list[Row] = []
-                size = stream.size
-                begin = self._monotonic()
+                self._busy = True
                 try:
-                    handle.read_rows(rows, size, stream.decoders is None)
-                except Exception as error:
-                    if not rows:
-                        self._fail_stream(result, handle, error)
-                    stream.error = error  # for who has fetched the rows before it
+                    found = self._read_ahead(handle, stream)
                 except BaseException as error:
+                    # Rows may have been read that nobody will see.
+                    self._busy = False
                     self._fail_stream(result, handle, error)
-                stream.is_last = len(rows) < size
-                in_time = self._monotonic() - begin <= _AT_ONCE
-                stream.size = min(2 * size, _MOST_AT_ONCE) if in_time else 1
-                if rows:
-                    if stream.decoders is None:
-                        stream.ahead = iter(rows)
-                    else:
-                        stream.ahead = map(converters.decode_row, rows, repeat(stream.decoders))
+                finally:
+                    self._busy = False
+                if found:
                     return next(stream.ahead)
             if stream.error is not None:
                 self._fail_stream(result, handle, stream.error)
             self._end_stream(result, handle)
             return None
+
+    def _read_ahead(self, handle: Handle, stream: Stream) -> bool:
+        """Read the next rows of a stream into ``stream.ahead``; whether there are any."""
+        rows: list[Row] = []
+        size = stream.size
+        begin = self._monotonic()
+        try:
+            handle.read_rows(rows, size, stream.decoders is None)
+        except Exception as error:
+            if not rows:
+                raise
+            stream.error = error  # for who has fetched the rows before it
+        stream.is_last = len(rows) < size
+        in_time = self._monotonic() - begin <= _AT_ONCE
+        stream.size = min(2 * size, _MOST_AT_ONCE) if in_time else 1
+        if stream.decoders is None:
+            stream.ahead = iter(rows)
+        else:
+            stream.ahead = map(converters.decode_row, rows, repeat(stream.decoders))
+        return bool(rows)
 
     def _fail_stream(self, result: MySQLResult, handle: Handle, error: BaseException) -> NoReturn:
         result.end_stream()
@@ -715,16 +752,18 @@ class Lifecycle:
 
     def _discard_stream(self, result: MySQLResult, stream: Stream) -> None:
         with self._lock:
+            self._refuse_busy()
             handle = self._handle
-            if self._busy or handle is None or not handle.alive or self._result is not result:
+            if handle is None or not handle.alive or self._result is not result:
                 result.end_stream()
                 return
             error: BaseException | None = stream.error
             try:
-                while error is None and not stream.is_last:
-                    rows: list[Row] = []
-                    handle.read_rows(rows, _BATCH, native=False)
-                    stream.is_last = len(rows) < _BATCH
+                with self._talking():
+                    while error is None and not stream.is_last:
+                        rows: list[Row] = []
+                        handle.read_rows(rows, _BATCH, native=False)
+                        stream.is_last = len(rows) < _BATCH
                 if error is None:
                     self._end_stream(result, handle)
             except BaseException as caught:
@@ -884,10 +923,11 @@ class Lifecycle:
             self._teller.count("query_retries")
             self._teller.tell("query_retry", errno=error.args[0], seconds=delay, attempt=attempt)
             environment.sleep(delay)
-            handle = self._handle
-            assert handle is not None
+            # Not what it was where a signal's handler has called close() or close_all().
+            handle = self._ready(effect)
             try:
-                self._read(handle, handle.query(sql), effect, unbuffered)
+                with self._talking():
+                    self._read(handle, handle.query(sql), effect, unbuffered)
             except err.Error as again:
                 if not handle.alive:
                     self._failed(again, handle, sql, effect, unbuffered)
@@ -903,9 +943,12 @@ class Lifecycle:
 
     def _again(self, sql: bytes, effect: Effect, unbuffered: bool, reason: str) -> None:
         """Run a statement, proven not to have run, on a new handle; once."""
+        if self._closed:  # by a signal's handler, meanwhile
+            raise err.InterfaceError(0, "")
         handle = self._reopen(reason)
         try:
-            self._read(handle, handle.query(sql), effect, unbuffered)
+            with self._talking():
+                self._read(handle, handle.query(sql), effect, unbuffered)
         except BaseException as error:
             if not isinstance(error, err.Error):
                 self._failed(error, handle, None, effect, unbuffered)
@@ -1012,7 +1055,9 @@ class Lifecycle:
             rolled_back_anyway = effect.rolls_back and not self._state.pins
             # Both outlive the end of a transaction: FOUND_ROWS(), and MariaDB's warnings.
             result = self._result
-            asked_for = bool(self._state.next_only or (result and result.warning_count))
+            asked_for = bool(
+                self._state.asks or self._state.next_only or (result and result.warning_count)
+            )
             try:
                 self._run(sql, effect)
             except err.InterfaceError:
@@ -1086,6 +1131,9 @@ class Lifecycle:
                 self._lease = self._set_up(handle)
         except Exception:
             return False
+        except BaseException:
+            handle.quit()
+            raise
         finally:
             self.charset, self.collation, self.encoding, self.autocommit_mode = shown
         parked = _Parked(handle, self._lease, self._teller.server)

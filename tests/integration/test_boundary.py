@@ -233,6 +233,18 @@ def test_a_look_changes_no_answer(
     assert connection.stats().looks > 0
 
 
+def test_found_rows_outlive_a_commit_and_its_look(
+    crowded: Connect, lab: Server, fill: Fill
+) -> None:
+    """A program that asks for FOUND_ROWS() is told the same behind a COMMIT, without CALC too."""
+    fill(ROOM - 3)
+    connection = crowded(max_conns_freq=0)
+    rows(connection, "SELECT FOUND_ROWS()")
+    assert len(rows(connection, "SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3")) == 3
+    connection.commit()
+    assert rows(connection, "SELECT FOUND_ROWS()") == [(3,)]
+
+
 def test_a_look_changes_no_answer_when_the_session_is_given_up(
     crowded: Connect, lab: Server, fill: Fill, clock: Clock
 ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import slsmysql
+from slsmysql.constants import CLIENT
 from slsmysql.cursors import SSCursor
 from slsmysql.err import InterfaceError
 from tests.fix_servers import Connect
@@ -338,6 +339,53 @@ def test_a_handler_of_a_signal_that_uses_the_connection_is_refused(
         signal.signal(signal.SIGUSR1, before)
     assert len(refused) == 1
     assert isinstance(refused[0], InterfaceError) or refused[0] == [(6,)]
+
+
+@pytest.mark.parametrize("what", ["next_result", "stream", "ping", "select_db"])
+def test_whoever_comes_in_between_is_refused(
+    through: Connect, monkeypatch: pytest.MonkeyPatch, home: str, what: str
+) -> None:
+    """In the middle of whatever is sent or read nothing else is, and nothing is given back."""
+    connection = through(autocommit=True, client_flag=CLIENT.MULTI_STATEMENTS)
+    cursor = connection.cursor(SSCursor)
+    works: dict[str, tuple[str, Callable[[], object]]] = {
+        "next_result": ("next", cursor.nextset),
+        "stream": ("read_rows", cursor.fetchone),
+        "ping": ("ping", connection.ping),
+        "select_db": ("init_db", lambda: connection.select_db(home)),
+    }
+    method, work = works[what]
+    handle = connection.handle
+    if what == "next_result":
+        cursor.execute("SELECT 1; SELECT 2")
+        cursor.fetchall()
+    elif what == "stream":
+        cursor.execute("SELECT 1 UNION ALL SELECT 2")
+    real = getattr(type(handle), method)
+    refused: list[InterfaceError] = []
+
+    def meddled(*args: Any) -> Any:
+        monkeypatch.undo()
+        for meddle in (
+            lambda: rows(connection, "SELECT 6"),
+            connection.ping,
+            lambda: connection.select_db(home),
+            connection.next_result,
+            connection.connect,
+            lambda: connection.change_user("nobody"),
+        ):
+            with pytest.raises(InterfaceError, match="in the middle") as caught:
+                meddle()
+            refused.append(caught.value)
+        slsmysql.close_all()
+        return real(*args)
+
+    monkeypatch.setattr(type(handle), method, meddled)
+    work()
+    assert len(refused) == 6
+    assert connection.handle is handle
+    cursor.close()
+    assert rows(connection, "SELECT 7") == [(7,)]
 
 
 # -- conversions -----------------------------------------------------------------------------------

@@ -306,6 +306,22 @@ def test_a_deadlock_in_autocommit_is_sent_again(
     assert len(clock.slept) == 3
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_session_that_a_signals_handler_ends_in_the_wait(
+    through: Connect, proxy: Proxy, table: Numbers, clock: Clock, *, closed: bool
+) -> None:
+    """close_all() in the wait: sent in a new session; close(): the clear error of a closed one."""
+    connection = through(autocommit=True, query_retries=5)
+    proxy.when(request("INSERT"), reply(DEADLOCK, close=False))
+    clock.on_sleep = lambda _seconds: connection.close() if closed else slsmysql.close_all()
+    if closed:
+        with pytest.raises(slsmysql.InterfaceError):
+            run(connection, "INSERT INTO t VALUES (1)")
+    else:
+        run(connection, "INSERT INTO t VALUES (1)")
+    assert table() == ([] if closed else [1])
+
+
 def test_retries_end(through: Connect, proxy: Proxy, table: Numbers, clock: Clock) -> None:
     """After query_retries the error is raised, and the session goes on."""
     connection = through(autocommit=True, query_retries=2)
@@ -513,3 +529,18 @@ def test_change_user_that_is_denied(through: Connect, server: Server) -> None:
         rows(connection, "SELECT 1")
     connection.change_user(server.app.user, server.app.password)
     assert rows(connection, "SELECT 1") == [(1,)]
+
+
+def test_change_user_to_what_cannot_be_keeps_the_transaction(
+    through: Connect, table: Numbers
+) -> None:
+    """A wrong argument is told before anything is lost."""
+    connection = through()
+    run(connection, "INSERT INTO t VALUES (1)")
+    wrong: Any = 5
+    with pytest.raises(slsmysql.ProgrammingError):
+        connection.change_user("somebody", database=wrong)
+    with pytest.raises(slsmysql.ProgrammingError):
+        connection.change_user(wrong)
+    connection.commit()
+    assert table() == [1]
