@@ -81,6 +81,7 @@ TRACES: dict[str, tuple[list[Any], str]] = {
     "savepoint": (["INSERT INTO t VALUES (5)", "SAVEPOINT s"], "ROLLBACK TO s"),
     "found rows": (["SELECT SQL_CALC_FOUND_ROWS 1"], "SELECT 1"),
     "unread results": (["CALL selects()"], "SELECT 1"),
+    "warnings": (["SELECT 1 + 'x'"], "SHOW WARNINGS"),
     "failed statement": (["SELECT 1 + 1"], "SELECT 1"),
     "handler of an earlier database": (["USE information_schema", "SELECT 1"], "SELECT DATABASE()"),
 }
@@ -421,6 +422,28 @@ def test_close_all_ends_what_is_parked(through: Connect, proxy: Proxy) -> None:
     proxy.wait(lambda: not parked.open)
     assert manager.parked_count() == 0
     assert rows(goes_on, "SELECT 1") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "INSERT INTO t VALUES (1)",
+        "SET @a = 1",
+        "SELECT n FROM t",  # without autocommit it begins a transaction of reads
+    ],
+)
+def test_close_all_leaves_what_is_not_at_rest(
+    through: Connect, proxy: Proxy, table: Numbers, left: str
+) -> None:
+    """For SIGTERM: what a session holds is its program's to end."""
+    connection = through()
+    run(connection, left)
+    handle = connection.handle
+    slsmysql.close_all()
+    assert connection.handle is handle
+    assert proxy.link.open
+    connection.commit()
+    assert table() == ([1] if "INSERT" in left else [])
 
 
 def test_a_session_is_shared_by_connections_one_after_the_other_only(through: Connect) -> None:

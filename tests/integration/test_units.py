@@ -432,6 +432,22 @@ def test_a_rollback_that_fails_at_the_end_is_not_heard_of(
     assert table() == [2]
 
 
+def test_an_invocation_ends_nothing_that_was_last_used_elsewhere(
+    through: Connect, table: Numbers
+) -> None:
+    """A transaction of no invocation, or of another one around it, is not its business."""
+    connection = through()
+    run(connection, "INSERT INTO t VALUES (1)")
+    with slsmysql.invocation():
+        pass
+    with slsmysql.invocation():
+        run(connection, "INSERT INTO t VALUES (2)")
+        with slsmysql.invocation():
+            pass
+        connection.commit()
+    assert table() == [1, 2]
+
+
 def test_an_invocation_with_nothing_open_sends_nothing(through: Connect, proxy: Proxy) -> None:
     """After a commit, or without a statement, its end costs no round trip."""
     connection = through()

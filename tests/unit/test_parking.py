@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from slsmysql import manager
+from slsmysql.connections import _after_fork_in_child
+from tests.unit.fake_handle import Open, fix_connected
+
+__all__ = ["fix_connected"]
 
 #: A loaded machine is no failure.
 unhurried = settings(deadline=None)
@@ -124,6 +128,18 @@ def test_a_child_is_not_stopped_by_a_thread_that_it_does_not_have() -> None:
     held.join()
     manager.orphan_parked()
     assert manager.park("a", Parked(), 1)
+
+
+def test_a_child_is_not_stopped_by_a_statement_that_it_does_not_run(connected: Open) -> None:
+    """The parent's threads may be in the middle of anything: the child begins anew."""
+    connection, handle = connected()
+    parents = connection._lock
+    connection._busy = True
+    _after_fork_in_child()
+    assert connection._lock is not parents
+    assert connection.handle is None
+    assert handle.alive  # it is the parent's
+    connection.cursor().execute("DO 1")
 
 
 def test_a_signals_handler_may_end_all_while_one_is_parked() -> None:
