@@ -104,6 +104,33 @@ def test_exit_in_development_mode(python: Python, proxy: Proxy) -> None:
     python("with connect() as connection: ask(connection, 'SELECT 1')", "-X", "dev")
 
 
+# -- threads ---------------------------------------------------------------------------------------
+
+
+def test_there_is_no_thread_but_the_programs(python: Python, table: Numbers) -> None:
+    """Whatever is done with connections, no thread is started: none would run in a frozen one."""
+    said = python(
+        """
+import threading
+def tasks():
+    kernels = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
+    return threading.active_count(), kernels
+for _ in range(2):
+    connection = connect(used_conns_freq=0)
+    ask(connection, "SELECT 1")
+    connection.commit()
+    with slsmysql.invocation(), connection.transaction():
+        ask(connection, "INSERT INTO t VALUES (%d)" % _)
+    connection.ping()
+    print(connection.stats().looks > 0, tasks())
+    connection.close()
+    print(tasks())
+"""
+    )
+    assert said == "True (1, 1)\n(1, 1)\n" * 2
+    assert table() == [0, 1]
+
+
 # -- fork ------------------------------------------------------------------------------------------
 
 
