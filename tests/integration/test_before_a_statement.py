@@ -54,6 +54,34 @@ def test_a_session_idle_for_longer_is_pinged_once(
     assert connection.thread_id() == session
 
 
+@pytest.mark.parametrize("looks", [False, True])
+@pytest.mark.parametrize(
+    ("before", "question", "answer"),
+    [
+        ("INSERT INTO t VALUES (1), (2), (3)", "SELECT ROW_COUNT()", 3),
+        ("SELECT 1 UNION ALL SELECT 2", "SELECT FOUND_ROWS()", 2),
+        ("SELECT 1 + 'x'", "SELECT @@warning_count", 1),
+    ],
+)
+def test_who_asks_for_the_last_statement_after_a_pause_is_told(
+    through: Connect,
+    clock: Clock,
+    table: Callable[[], list[Any]],
+    before: str,
+    question: str,
+    answer: int,
+    *,
+    looks: bool,
+) -> None:
+    """Neither the question whether the session is alive nor a look that is due changes it."""
+    connection = through(autocommit=True, looks=looks, used_conns_freq=0, stale_after=1)
+    cursor = connection.cursor()
+    cursor.execute(before)
+    clock.advance(2)
+    assert rows(connection, question) == [(answer,)]
+    cursor.close()
+
+
 def test_a_wall_clock_that_is_set_back_does_no_harm(
     through: Connect, proxy: Proxy, clock: Clock
 ) -> None:
