@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from slsmysql import manager
+import slsmysql
+from slsmysql import err, manager
 from slsmysql.connections import _after_fork_in_child
-from tests.unit.fake_handle import Open, fix_connected
+from tests.unit.fake_handle import Handle, Open, fix_connected
 
 __all__ = ["fix_connected"]
 
@@ -140,6 +141,30 @@ def test_a_child_is_not_stopped_by_a_statement_that_it_does_not_run(connected: O
     assert connection.handle is None
     assert handle.alive  # it is the parent's
     connection.cursor().execute("DO 1")
+
+
+def test_a_server_from_before_session_tracking_is_served_and_reset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it does not know is left out, from then on at once, and no session counts as clean."""
+    sent: list[bytes] = []
+
+    class Old(Handle):
+        def query(self, sql: bytes) -> bool:
+            sent.append(sql)
+            if b"session_track" in sql:
+                raise err.OperationalError(1193, "Unknown system variable")
+            return False
+
+    monkeypatch.setattr("slsmysql._driver.open_handle", lambda *_, **__: Old())
+    manager.forget_servers()
+    for _ in range(2):
+        connection = slsmysql.connect(host="memory", user="app", reuse=False)
+        assert not connection._state.clean()
+        connection.quit()
+    assert [b"session_track" in sql for sql in sent] == [True, False, False]
+    assert all(b"wait_timeout" in sql for sql in sent)
+    manager.forget_servers()
 
 
 def test_a_signals_handler_may_end_all_while_one_is_parked() -> None:
