@@ -228,6 +228,9 @@ class CHandle:
             if type(error) is RuntimeError:
                 raise self._last_error() from None
             self.alive = False
+            if isinstance(error, SystemError) and error.__cause__ is not None:
+                # A value that its converter refuses: the extension raises and returns at once.
+                raise error.__cause__
             raise error
         errno = getattr(error, "errno", None)
         message = str(getattr(error, "msg", error))

@@ -55,6 +55,9 @@ _LOST_ON_THE_WAY = frozenset(
 )
 
 _OK, _LOCAL_INFILE, _EOF, _ERR = 0x00, 0xFB, 0xFE, 0xFF
+#: Many times what a server can make (4096, MySQL manual, "Table Column-Count Limit").
+_MOST_COLUMNS = 0xFFFF
+_OK_OR_END = (_OK, _EOF)
 #: An EOF packet is shorter than this; a row may begin with 0xFE too (a column of over 16 MiB).
 _EOF_BELOW = 9
 
@@ -311,8 +314,11 @@ class PureHandle:
         self._buffer = b"".join(parts)
         self._pos = 0
 
-    def _packet(self) -> bytes:
-        """Read one packet's payload."""
+    def _packet(self, *, goes_on: bool = False) -> bytes:
+        """Read one packet's payload, which is never empty.
+
+        :param goes_on: it is the rest of the one before, which may be nothing.
+        """
         if len(self._buffer) - self._pos < 4:  # noqa: PLR2004 - a packet's header
             self._fill(4)
         pos = self._pos
@@ -327,10 +333,13 @@ class PureHandle:
         self._pos = end
         payload = self._buffer[pos:end]
         if size == _MAX_PACKET:
-            payload += self._packet()
+            payload += self._packet(goes_on=True)
+        elif not size and not goes_on:
+            self._malformed()
         return payload
 
-    def _send(self, payload: bytes, sequence: int = 0) -> None:
+    def _send(self, payload: bytes, sequence: int = 0) -> int:
+        """Send a payload; return the sequence number behind it."""
         parts = []
         start = 0
         while True:
@@ -350,6 +359,7 @@ class PureHandle:
             raise err.OperationalError(
                 CR.CR_SERVER_GONE_ERROR, f"MySQL server has gone away ({error!r})"
             ) from None
+        return sequence & 255
 
     def _command(self, code: int, argument: bytes = b"") -> bytes:
         """Send a command, return the first packet of its answer (not an error)."""
@@ -357,7 +367,7 @@ class PureHandle:
         # As long as the system has not taken all of it, the server cannot have read it.
         self.maybe_read = False
         try:
-            self._send(bytes((code,)) + argument)
+            sequence = self._send(bytes((code,)) + argument)
             self.maybe_read = True
             packet = self._packet()
         except err.Error:
@@ -367,6 +377,9 @@ class PureHandle:
             raise
         if packet[:1] == b"\xff":
             self._raise_packet(packet, unasked=self._sequence == 0)
+        if self._sequence != sequence:
+            # The answer to something else.
+            self._malformed()
         return packet
 
     def _raise_packet(self, packet: bytes, *, unasked: bool = False) -> NoReturn:
@@ -375,6 +388,8 @@ class PureHandle:
         :param unasked: it was written before our command was read, which so cannot have run.
         """
         errno = int.from_bytes(packet[1:3], "little")
+        if len(packet) < 3 or not errno:  # noqa: PLR2004 - the first byte and the number
+            self._malformed()
         state, text = None, packet[3:]
         if text[:1] == b"#":
             state, text = text[1:6].decode("ascii", "replace"), text[6:]
@@ -423,8 +438,16 @@ class PureHandle:
             return False
         self.pending = True
         try:
-            count, _ = _lenenc(packet, 0)
-            self._columns = [self._packet() for _ in range(count)]
+            count, end = _lenenc(packet, 0)
+            if end != len(packet) or not 0 < count <= _MOST_COLUMNS:
+                self._malformed()
+            self._columns = columns = []
+            while len(columns) < count:
+                column = self._packet()
+                if column[:1] == b"\xff":
+                    self.pending = False
+                    self._raise_packet(column)
+                columns.append(column)
             if not self._ok_ends_rows and self._packet()[:1] != b"\xfe":
                 self._malformed()
         except err.Error:
@@ -445,6 +468,8 @@ class PureHandle:
             self.affected_rows, pos = _lenenc(packet, 1)
             self.insert_id, pos = _lenenc(packet, pos)
         except LookupError:
+            self._malformed()
+        if packet[0] not in _OK_OR_END or len(packet) < pos + 4:
             self._malformed()
         self.status = status = int.from_bytes(packet[pos : pos + 2], "little")
         self.warning_count = int.from_bytes(packet[pos + 2 : pos + 4], "little")
@@ -475,7 +500,10 @@ class PureHandle:
 
     def raw_fields(self) -> list[tuple[Any, ...]]:
         """See ``Handle.raw_fields``; here with the declared length as the twelfth item."""
-        return [_column(packet) for packet in self._columns]
+        try:
+            return [_column(packet) for packet in self._columns]
+        except (LookupError, struct.error):
+            self._malformed()
 
     def _end_of_rows(self, packet: bytes) -> None:
         self.pending = False
@@ -484,6 +512,8 @@ class PureHandle:
             self._ok(packet)
             self.affected_rows, self.insert_id, self.message = affected, insert_id, message
             return
+        if len(packet) < 5:  # noqa: PLR2004 - the first byte, the warnings and the status
+            self._malformed()
         self.warning_count = int.from_bytes(packet[1:3], "little")
         self.status = status = int.from_bytes(packet[3:5], "little")
         self.more = bool(status & _MORE_RESULTS)
@@ -497,11 +527,15 @@ class PureHandle:
         if first == _ERR:
             self.pending = False
             self._raise_packet(packet)
-        return _row(packet, 0, len(packet))
+        try:
+            return _row(packet, 0, len(packet), len(self._columns))
+        except (LookupError, ValueError):
+            self._malformed()
 
     def read_rows(self, into: list[Row], size: int, native: bool) -> None:
         """See ``Handle.read_rows``; ``native`` is for a back end that can convert."""
         rows, size = into, len(into) + size
+        count = len(self._columns)
         end_below = _MAX_PACKET if self._ok_ends_rows else _EOF_BELOW
         # One loop over whole buffers: a call for each packet would cost more than its columns.
         try:
@@ -512,7 +546,7 @@ class PureHandle:
                     length = int.from_bytes(buffer[pos : pos + 3], "little")
                     start = pos + 4
                     end = start + length
-                    if end > have or length == _MAX_PACKET:
+                    if end > have or length == _MAX_PACKET or not length:
                         break
                     first = buffer[start]
                     if first >= _EOF and (first == _ERR or length < end_below):
@@ -524,7 +558,7 @@ class PureHandle:
                             self._raise_packet(packet)
                         self._end_of_rows(packet)
                         return
-                    rows.append(_row(buffer, start, end))
+                    rows.append(_row(buffer, start, end, count))
                     pos = end
                 self._pos = pos
                 if len(rows) < size:
@@ -534,6 +568,8 @@ class PureHandle:
                     rows.append(row)
         except err.Error:
             raise
+        except (LookupError, ValueError):
+            self._malformed()
         except BaseException:
             self.alive = False
             raise
@@ -597,8 +633,11 @@ def _lenenc(data: bytes, pos: int) -> tuple[int, int]:
     return int.from_bytes(data[pos + 1 : pos + 1 + size], "little"), pos + 1 + size
 
 
-def _row(data: bytes, pos: int, end: int) -> tuple[bytes | None, ...]:
-    """Return the columns of the row that lies in ``data`` from ``pos`` to ``end``."""
+def _row(data: bytes, pos: int, end: int, count: int) -> tuple[bytes | None, ...]:
+    """Return the ``count`` columns of the row that lies in ``data`` from ``pos`` to ``end``.
+
+    :raise ValueError: if it has others; or ``LookupError``.
+    """
     row: list[bytes | None] = []
     append = row.append
     while pos < end:
@@ -612,6 +651,8 @@ def _row(data: bytes, pos: int, end: int) -> tuple[bytes | None, ...]:
         stop = pos + size
         append(data[pos:stop])
         pos = stop
+    if pos != end or len(row) != count:
+        raise ValueError(count)
     return tuple(row)
 
 
