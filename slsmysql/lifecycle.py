@@ -14,7 +14,7 @@ import warnings
 from _thread import RLock
 from contextlib import contextmanager, suppress
 from itertools import repeat
-from operator import itemgetter
+from operator import itemgetter, methodcaller
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from slsmysql import _driver, converters, err, manager
@@ -81,6 +81,8 @@ _MOST_SHAPES = 256
 _MISSING: Any = object()
 _PACKAGE = f"{__package__}."
 _NEVER = float("-inf")
+#: Text of ours is ASCII; whatever else a server makes of it is no reason to fail.
+_readable = methodcaller("decode", "utf-8", "replace")
 #: What decides how a column's values are read, of ``Handle.raw_fields``.
 _KIND, _COLLATION = itemgetter(8), itemgetter(6)
 #: AWS Lambda sets it anew for each invocation (Lambda developer guide, "runtime environment
@@ -269,11 +271,20 @@ class Lifecycle:
         attributes = {"program_name": options.program_name} if options.program_name else {}
         if self.settings.manage_conns:
             attributes["_slsmysql"] = "1"
-        handle = _driver.open_handle(
-            options, Secret(options.password.get()), timeout=seconds, attributes=attributes
-        )
+        password = Secret(options.password.get())
+
+        def make() -> tuple[Handle, int | None]:
+            handle = _driver.open_handle(options, password, timeout=seconds, attributes=attributes)
+            try:
+                return handle, self._introduce(handle)
+            except BaseException:
+                handle.quit()
+                raise
+
+        handle, lease = _driver.in_time(options, seconds, make, _quit)
         try:
-            lease = self._set_up(handle)
+            handle.set_up_done()
+            self._bring_up(handle)
         except BaseException:
             handle.quit()
             raise
@@ -281,6 +292,12 @@ class Lifecycle:
 
     def _set_up(self, handle: Handle) -> int | None:
         """Make a new session the one that was asked for; return its lease."""
+        lease = self._introduce(handle)
+        self._bring_up(handle)
+        return lease
+
+    def _introduce(self, handle: Handle) -> int | None:
+        """Set what is set on every new session, in one round trip or two; return its lease."""
         options, settings = self.options, self.settings
         lease: int | None = None
         words = [f"NAMES {self.charset}" + (f" COLLATE {self.collation}" if self.collation else "")]
@@ -304,6 +321,11 @@ class Lifecycle:
             self._server.tracks_state = self._state.tracked = False
             words = words[: -len(_TRACKING)]
             self._simple(handle, f"SET {', '.join(words)}")
+        return lease
+
+    def _bring_up(self, handle: Handle) -> None:
+        """Set what the program has asked for beyond that, or had set on the session before."""
+        options, autocommit = self.options, self.autocommit_mode
         if options.init_command is not None:
             self._simple(handle, options.init_command)
             if autocommit is not None and autocommit != bool(handle.status & AUTOCOMMIT):
@@ -315,7 +337,6 @@ class Lifecycle:
             self._simple(handle, statement)
         if self._state.last_insert_id:
             self._simple(handle, f"SET last_insert_id={self._state.last_insert_id}")
-        return lease
 
     def _lease_words(self, handle: Handle) -> tuple[list[str], int | None]:
         """Return the assignment of wait_timeout, and its seconds where they are known.
@@ -339,7 +360,7 @@ class Lifecycle:
         rows: Sequence[Row] = []
         while True:
             if more:
-                rows = _rows(handle, [bytes.decode] * len(handle.raw_fields()))
+                rows = _rows(handle, [_readable] * len(handle.raw_fields()))
             if not handle.more:
                 return rows
             more = handle.next()
@@ -1142,6 +1163,11 @@ class Lifecycle:
         self._teller.count("parked")
         self._teller.tell("park", connection_id=handle.thread_id)
         return True
+
+
+def _quit(made: tuple[Handle, int | None]) -> None:
+    """End a session that came too late."""
+    made[0].quit()
 
 
 def _touches_session_only(effect: Effect) -> bool:

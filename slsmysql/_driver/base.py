@@ -167,6 +167,9 @@ class Handle(Protocol):
     def reset(self) -> None:
         """COM_RESET_CONNECTION: a session as after log-in, but for the database."""
 
+    def set_up_done(self) -> None:
+        """Tell that connecting is over: from now on the options' time-outs count, not its own."""
+
     def set_timeouts(self, read: float | None, write: float | None) -> None:
         """Change the time-outs, in seconds; NotSupportedError where the back end cannot."""
 

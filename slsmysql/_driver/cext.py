@@ -373,6 +373,9 @@ class CHandle:
             self.alive = False
             raise err.OperationalError(CR.CR_SERVER_LOST, LOST_MESSAGE)
 
+    def set_up_done(self) -> None:
+        """See ``Handle.set_up_done``: the extension cannot change them, nor has it to."""
+
     def set_timeouts(self, read: float | None, write: float | None) -> None:
         """Raise: the extension takes its time-outs at connect only."""
         raise err.NotSupportedError(

@@ -158,6 +158,7 @@ class PureHandle:
 
     backend = "pure"
     __slots__ = (
+        "_asked_for",
         "_buffer",
         "_columns",
         "_local_infile",
@@ -197,7 +198,8 @@ class PureHandle:
     ) -> None:
         """Open a session.
 
-        :param timeout: seconds for reaching the server and for each answer of its hand-shake.
+        :param timeout: seconds for reaching the server and for each answer until
+            ``set_up_done``.
         :raises err.Error: PyMySQL's error for what went wrong.
         """
         self.alive = False
@@ -253,9 +255,10 @@ class PureHandle:
             if options.unix_socket
             else f"socket {options.host}:{options.port}"
         )
-        self._read_timeout = options.read_timeout
-        self._write_timeout = options.write_timeout
-        self._timeout: float | None = options.write_timeout
+        self._asked_for = options.read_timeout, options.write_timeout
+        self._read_timeout = _shorter(options.read_timeout, timeout)
+        self._write_timeout = _shorter(options.write_timeout, timeout)
+        self._timeout: float | None = self._write_timeout
         sock.settimeout(self._timeout)
 
     @staticmethod
@@ -598,6 +601,10 @@ class PureHandle:
         """See ``Handle.reset``."""
         self._ok(self._command(_COM_RESET_CONNECTION))
 
+    def set_up_done(self) -> None:
+        """See ``Handle.set_up_done``."""
+        self.set_timeouts(*self._asked_for)
+
     def set_timeouts(self, read: float | None, write: float | None) -> None:
         """See ``Handle.set_timeouts``."""
         self._read_timeout, self._write_timeout = read, write
@@ -618,6 +625,10 @@ class PureHandle:
         self.alive = False
         with suppress(OSError):
             self._sock.close()
+
+
+def _shorter(asked_for: float | None, timeout: float) -> float:
+    return timeout if asked_for is None else min(asked_for, timeout)
 
 
 def _text(value: Any) -> str:
