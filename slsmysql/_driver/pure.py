@@ -35,10 +35,10 @@ from slsmysql._driver.base import (
 )
 from slsmysql.charset import charset_by_name
 from slsmysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
-from slsmysql.options import ssl_context
+from slsmysql.options import Secret, ssl_context
 
 if TYPE_CHECKING:
-    from slsmysql.options import Options, Secret
+    from slsmysql.options import Options
 
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 _SESSION_TRACK = 1 << 23
@@ -63,11 +63,25 @@ _EOF_BELOW = 9
 
 
 class _TcpSocket(MySQLTCPSocket):
-    """The driver's socket with PyMySQL's options, our TLS context and a source address."""
+    """The driver's socket with PyMySQL's options, our TLS context and a source address.
 
-    def __init__(self, options: Options) -> None:
+    It never sends the password as it is without TLS: the driver's caching_sha2_password does so
+    for any server that asks for it.
+    """
+
+    def __init__(self, options: Options, password: Secret) -> None:
         super().__init__(options.host, options.port)
         self._options = options
+        self._password = password
+
+    def send(self, payload: bytes, *args: Any, **kwargs: Any) -> None:
+        given = bytes(payload).rstrip(b"\0")
+        if given and not isinstance(self.sock, ssl.SSLSocket) and Secret(given) == self._password:
+            del given, payload
+            raise errors.InterfaceError(
+                "Authentication requires secure connection.", errno=CR.CR_AUTH_PLUGIN_ERR
+            )
+        super().send(payload, *args, **kwargs)
 
     def open_connection(self) -> None:
         options = self._options
@@ -97,14 +111,19 @@ class _UnixSocket(MySQLUnixSocket):
 class _Login(MySQLConnection):
     """The driver's connection, used up to the end of the log-in."""
 
-    def __init__(self, options: Options, timeout: float) -> None:
+    def __init__(self, options: Options, password: Secret, timeout: float) -> None:
         super().__init__()
         self._sls_options = options
+        self._sls_password = password
         self._sls_timeout = timeout
 
     def _get_connection(self) -> Any:
         options = self._sls_options
-        made: Any = _UnixSocket(options.unix_socket) if options.unix_socket else _TcpSocket(options)
+        made: Any = (
+            _UnixSocket(options.unix_socket)
+            if options.unix_socket
+            else _TcpSocket(options, self._sls_password)
+        )
         made.set_connection_timeout(self._sls_timeout)
         return made
 
@@ -212,7 +231,7 @@ class PureHandle:
         self._columns: list[bytes] = []
         self.pending = False
         self._sequence = 0
-        login = _Login(options, timeout)
+        login = _Login(options, password, timeout)
         self._login: Any = login
         login._user = as_text(options.user) or ""
         login._password = _Password(password.get())

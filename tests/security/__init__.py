@@ -1,0 +1,1 @@
+"""What nobody may learn, and whom the client believes."""
