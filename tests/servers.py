@@ -19,10 +19,8 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
-import datetime
 import fcntl
 import functools
-import ipaddress
 import os
 import re
 import secrets
@@ -73,9 +71,6 @@ PORTS = range(20_000, 30_000)
 
 #: Lines of the server's log to show with an error.
 LOG_LINES = 30
-
-#: Days for which a certificate of `start(tls=True)` is good: longer than any run.
-CERTIFICATE_DAYS = 30
 
 #: Outlives us: told the process ids of a server's runs on its standard input, at whose end (our
 #: death is enough for that) it kills the last one, and removes the server's folder a moment later,
@@ -804,53 +799,13 @@ def _tls_options(kind: Kind, home: Path, tls: bool | None) -> tuple[str, ...]:
         return ()
     if not tls:
         return ("--skip-ssl",) if kind == "mariadb" else ("--tls-version=",)
-    make_certificates(home)
+    from tests.certificates import Authority  # cryptography takes time to import
+
+    Authority().write(home)
     return (
         f"--ssl-ca={home / 'ca.pem'}",
         f"--ssl-cert={home / 'server-cert.pem'}",
         f"--ssl-key={home / 'server-key.pem'}",
-    )
-
-
-def make_certificates(folder: Path) -> None:
-    """Make an authority (ca.pem) and a server's certificate for the loopback, with its key."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    now = datetime.datetime.now(datetime.timezone.utc)
-    day = datetime.timedelta(days=1)
-
-    def name(text: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
-
-    def certificate(subject: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(name(subject))
-            .issuer_name(name("slsmysql tests"))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - day)
-            .not_valid_after(now + CERTIFICATE_DAYS * day)
-        )
-
-    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority = certificate("slsmysql tests", ca_key).add_extension(
-        x509.BasicConstraints(ca=True, path_length=0), critical=True
-    )
-    loopback = ipaddress.ip_address("127.0.0.1")
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(loopback)])
-    server = certificate("localhost", key).add_extension(names, critical=False)
-    for file, builder in (("ca.pem", authority), ("server-cert.pem", server)):
-        signed = builder.sign(ca_key, hashes.SHA256())
-        (folder / file).write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    (folder / "server-key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
     )
 
 

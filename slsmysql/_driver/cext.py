@@ -78,6 +78,9 @@ def cannot(options: Options) -> str | None:
         return "an ssl cipher list"
     if tls.verify == "optional":
         return "ssl verify_mode 'optional'"
+    if tls.verify == "required" and not tls.check_hostname:
+        # It logs in to a server without TLS all the same, unless it verifies the name as well.
+        return "verifying the server's certificate without the host's name"
     if tls.verify == "required" and not tls.ca:
         return "verifying the server's certificate against the system's CA store (no ssl_ca)"
     return None

@@ -1231,6 +1231,7 @@ def test_what_the_c_back_end_cannot_do_is_documented(pem: dict[str, str]) -> Non
             {"ssl": {"cipher": "ECDHE+AESGCM"}},
             {"ssl": {"cert": pem["cert"], "key": pem["encrypted"], "password": KEY_PASSWORD}},
             {"ssl": {"ca": pem["cert"], "verify_mode": "optional"}},
+            {"ssl": {"ca": pem["cert"], "check_hostname": False}},
         ],
         "ssl_key_password": [
             {
@@ -1239,7 +1240,11 @@ def test_what_the_c_back_end_cannot_do_is_documented(pem: dict[str, str]) -> Non
                 "ssl_key_password": KEY_PASSWORD,
             }
         ],
-        "ssl_verify_cert": [{"ssl_verify_cert": True}, {"ssl_verify_cert": "optional"}],
+        "ssl_verify_cert": [
+            {"ssl_verify_cert": True},
+            {"ssl_verify_cert": "optional"},
+            {"ssl_ca": pem["cert"], "ssl_verify_cert": True},
+        ],
         "ssl_verify_identity": [{"ssl_verify_identity": True}],
     }
     for examples in asked.values():
