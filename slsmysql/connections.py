@@ -136,8 +136,8 @@ class Connection(Lifecycle, Generic[C]):
         # From here on nothing that a traceback could show holds the password.
         keywords = conceal(keywords)
         if url is not None:
-            keywords = {**parse_url(url, FROM_TEXT), **keywords}
-            url = None
+            hidden, url = Secret(url), None
+            keywords = {**parse_url(hidden.reveal(), FROM_TEXT), **keywords}
         options, rest = build_options(keywords, others=_OTHERS, stacklevel=3)
         defer = rest.pop("defer_connect", False)
         settings = Settings.build(rest, os.environ)
@@ -150,6 +150,8 @@ class Connection(Lifecycle, Generic[C]):
 
     def __repr__(self) -> str:
         """Return where it is connected to; never a secret."""
+        if self.__dict__.get("_teller") is None:  # an option is wrong, and a reporter looks
+            return "<slsmysql.Connection not made>"
         state = "closed" if self._closed else "open" if self._handle else "dormant"
         return f"<slsmysql.Connection {self._teller.server} {state}>"
 

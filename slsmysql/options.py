@@ -257,14 +257,15 @@ class Options:
 
 
 def conceal(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of the keywords whose passwords no traceback shows.
+    """Return a copy of the keywords in which no traceback shows a password.
 
     ``build_options`` takes it as it takes the original.
     """
     hidden = dict(keywords)
-    for name in _SECRETS:
-        if hidden.get(name) is not None:
-            hidden[name] = Secret(hidden[name])
+    for name, value in keywords.items():
+        # A name that is unknown here may be a misspelt one of theirs.
+        if value is not None and (name in _SECRETS or name not in DEFAULTS):
+            hidden[name] = Secret(value)
     parts = hidden.get("ssl")
     if isinstance(parts, Mapping) and parts.get("password") is not None:
         hidden["ssl"] = {**parts, "password": Secret(parts["password"])}
@@ -297,7 +298,7 @@ def build_options(
         if name in DEFAULTS:
             kw[name] = value
         elif name in others:
-            rest[name] = value
+            rest[name] = value.reveal() if isinstance(value, Secret) else value
         else:
             hint = _text.did_you_mean(name, [*DEFAULTS, *others])
             raise TypeError(f"connect() got an unexpected keyword argument {name!r}.{hint}")
@@ -859,7 +860,9 @@ def parse_url(
     :raise ProgrammingError: for a URL that is not as above; it quotes names, never values.
     """
     if not isinstance(url, str):
-        _wrong("connection URL", "a str", url)
+        kind = type(url).__name__
+        del url
+        raise err.ProgrammingError(f"connection URL must be a str, not {kind}")
     try:
         return _parse_url(url, {**FROM_TEXT, **(others or {})})
     except _BadUrl as error:

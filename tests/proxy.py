@@ -539,7 +539,7 @@ class Proxy:
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._numbers), act))
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # it is awake, or has just ended
             self._wake_write.send(b"x")
 
     def _loop(self) -> None:

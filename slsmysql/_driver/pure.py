@@ -244,14 +244,18 @@ class PureHandle:
         login._auth_plugin = ""
         login._unix_socket = options.unix_socket
         login._host, login._port = options.host, options.port
+        failure: BaseException | None = None
         try:
             login._open_connection()
         except BaseException as error:
-            login._password = ""
+            # The driver's frames, and those of what it failed by, have the password in the clear.
+            failure = error.with_traceback(None)
+            failure.__cause__ = failure.__context__ = None
+        login._password = ""
+        if failure is not None:
             if login._socket is not None:
                 login._socket.close_connection()
-            self._raise_connect_error(error, options)
-        login._password = ""
+            self._raise_connect_error(failure, options)
         self._ok_ends_rows = bool(login._client_flags & ClientFlag.DEPRECATE_EOF)
         network: Any = login._socket
         self._sock: Any = network.sock

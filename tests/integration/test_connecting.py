@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import socket
-import traceback
-from collections.abc import Callable, Iterator
-from types import TracebackType
+from collections.abc import Callable
 from typing import Any
 
 import pymysql
@@ -15,7 +12,6 @@ import pytest
 import slsmysql
 from slsmysql.constants import CR, ER
 from slsmysql.err import OperationalError
-from slsmysql.events import Event
 from tests.fix_servers import Connect
 from tests.integration.conftest import Clock, rows
 from tests.proxy import (
@@ -375,60 +371,6 @@ def test_a_password_is_asked_for_at_every_session(
     clock.advance(301)
     rows(connection, "SELECT 1")
     assert len(asked) == 2
-
-
-def frames(error: BaseException) -> Iterator[dict[str, Any]]:
-    """Yield the locals of every frame that is shown with an exception."""
-    seen: list[BaseException | None] = [error]
-    while seen:
-        one = seen.pop()
-        if one is None:
-            continue
-        trace: TracebackType | None = one.__traceback__
-        while trace is not None:
-            # The tests' own frames hold what they like.
-            if "/tests/" not in trace.tb_frame.f_code.co_filename:
-                yield trace.tb_frame.f_locals
-            trace = trace.tb_next
-        seen.append(one.__cause__ if one.__suppress_context__ else one.__context__)
-
-
-@pytest.mark.parametrize("secret", ["s3cret-w0rd", b"s3cret-w0rd", lambda: "s3cret-w0rd"])
-@pytest.mark.parametrize("fails", ["denied", "nobody", "full", "garbage", "database", "url"])
-def test_no_error_shows_a_password(
-    through: Connect,
-    proxy: Proxy,
-    clock: Clock,
-    events: list[Event],
-    caplog: pytest.LogCaptureFixture,
-    fails: str,
-    secret: Any,
-) -> None:
-    """Neither message, repr, event or log, nor the locals that a crash reporter would send."""
-    caplog.set_level(logging.DEBUG)
-    given: dict[str, Any] = {"password": secret, "connect_timeout": 1}
-    if fails == "nobody":
-        proxy.refuse()
-    elif fails in {"full", "garbage"}:
-        says = TOO_MANY if fails == "full" else b"HTTP/1.1 400 Bad Request\r\n\r\n"
-        proxy.when(connecting(), reply(says), times=None)
-    elif fails == "database":
-        given["database"] = "test_that_is_not_there"
-    url = f"mysql://app:s3cret-w0rd@{proxy.host}:{proxy.port}/test?ssl_disabled=1"
-    with pytest.raises(slsmysql.Error) as caught:
-        slsmysql.connect(url) if fails == "url" else through(**given)
-    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
-    assert "s3cret" not in repr(caught.value.args) + repr(events) + caplog.text
-    for found in frames(caught.value):
-        for name, value in found.items():
-            assert "s3cret" not in repr(value), name
-
-
-def test_no_connection_shows_its_password(through: Connect, server: Server) -> None:
-    """The repr of a connection, its options and its settings have no secret."""
-    connection = through()
-    for each in (connection, connection.options, connection.settings, connection.handle):
-        assert server.app.password not in repr(each)
 
 
 # -- ways to connect -------------------------------------------------------------------------------
