@@ -19,7 +19,7 @@ from slsmysql.charset import charset_by_id
 from slsmysql.constants import CR
 from slsmysql.lifecycle import Lifecycle
 from slsmysql.manager import environment
-from slsmysql.options import Secret, build_options, codec_of, conceal, os_user, parse_url
+from slsmysql.options import DEFAULTS, Secret, build_options, codec_of, conceal, os_user, parse_url
 from slsmysql.results import MySQLResult
 from slsmysql.session import (
     AUTOCOMMIT,
@@ -63,6 +63,7 @@ SSL_ENABLED = True
 TEXT_TYPES = converters.TEXT_TYPES
 
 _OTHERS = frozenset({*NAMES, "settings", "defer_connect"})
+_KNOWN = _OTHERS | set(DEFAULTS)
 
 _COMMIT = effect_of("COMMIT")
 _ROLLBACK = effect_of("ROLLBACK")
@@ -134,7 +135,7 @@ class Connection(Lifecycle, Generic[C]):
         :param url: "mysql://user:password@host:port/database?option=value"; keywords win.
         """
         # From here on nothing that a traceback could show holds the password.
-        keywords = conceal(keywords)
+        keywords = conceal(keywords, _KNOWN)
         if url is not None:
             hidden, url = Secret(url), None
             keywords = {**parse_url(hidden.reveal(), FROM_TEXT), **keywords}

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Collection
 
-    from slsmysql.optionfile import Parser
-
 #: Every keyword that is PyMySQL's, with PyMySQL's default, and ``use_pure``.  ``cursorclass``
 #: None is ``Cursor``.  ``defer_connect`` is the connection's own business and not here.
 DEFAULTS: Final[Mapping[str, object]] = {
@@ -256,15 +254,16 @@ class Options:
         )
 
 
-def conceal(keywords: Mapping[str, Any]) -> dict[str, Any]:
+def conceal(keywords: Mapping[str, Any], known: Collection[str] = ()) -> dict[str, Any]:
     """Return a copy of the keywords in which no traceback shows a password.
 
     ``build_options`` takes it as it takes the original.
+
+    :param known: if given, the names that there are: any other may be a password's, misspelt.
     """
     hidden = dict(keywords)
     for name, value in keywords.items():
-        # A name that is unknown here may be a misspelt one of theirs.
-        if value is not None and (name in _SECRETS or name not in DEFAULTS):
+        if value is not None and (name in _SECRETS or (known and name not in known)):
             hidden[name] = Secret(value)
     parts = hidden.get("ssl")
     if isinstance(parts, Mapping) and parts.get("password") is not None:
@@ -298,7 +297,7 @@ def build_options(
         if name in DEFAULTS:
             kw[name] = value
         elif name in others:
-            rest[name] = value.reveal() if isinstance(value, Secret) else value
+            rest[name] = value
         else:
             hint = _text.did_you_mean(name, [*DEFAULTS, *others])
             raise TypeError(f"connect() got an unexpected keyword argument {name!r}.{hint}")
@@ -559,27 +558,12 @@ def _from_option_file(kw: Mapping[str, Any]) -> dict[str, Any]:
 
     :raise ProgrammingError: for one that is no option file.
     """
-    from configparser import Error  # few use an option file; 8 ms
-
-    from slsmysql.optionfile import Parser
-
     system_wide = "c:\\my.ini" if sys.platform.startswith("win") else "/etc/my.cnf"
     path = kw["read_default_file"] or system_wide
     file = os.path.expanduser(  # noqa: PTH111 - which leaves what it cannot expand
         _path(path, "read_default_file") or ""
     )
-    parser = Parser()
-    failure = None
-    try:
-        parser.read(file)
-    except (Error, UnicodeDecodeError) as error:
-        # What configparser says quotes the line, which may hold the password.
-        line = getattr(error, "lineno", None)
-        failure = type(error).__name__ + ("" if line is None else f" at line {line}")
-    if failure is not None:
-        raise err.ProgrammingError(f"read_default_file {file!r} is not an option file: {failure}")
-
-    group = kw["read_default_group"] or "client"
+    values = _group_of(file, kw["read_default_group"] or "client")
     found: dict[str, Any] = {}
     for key, name in (
         ("user", "user"),
@@ -591,35 +575,76 @@ def _from_option_file(kw: Mapping[str, Any]) -> dict[str, Any]:
         ("bind-address", "bind_address"),
         ("default-character-set", "charset"),
     ):
-        if not kw[name]:
-            value = _lookup(parser, group, key)
-            if value is not None:
-                found[name] = Secret(value) if name == "password" else value
+        value = values.get(key, _NOTHING)
+        if not kw[name] and value != _NOTHING:
+            # A password goes over the wire as it stands in the file.
+            found[name] = Secret(value.reveal().encode()) if name == "password" else value.reveal()
     port = found.get("port", kw["port"]) or 0
     try:
         found["port"] = int(port)
     except (TypeError, ValueError):
         raise ValueError("port should be of type int") from None
 
-    parts = kw["ssl"] or {}
-    if isinstance(parts, Mapping):
-        parts = dict(parts)
-        for key in ("ca", "capath", "cert", "key", "password", "cipher"):
-            if not parts.get(key):
-                value = _lookup(parser, group, "ssl-" + key)
-                if value:
-                    parts[key] = Secret(value) if key == "password" else value
-        found["ssl"] = parts
+    asked = kw["ssl"] or {}
+    if isinstance(asked, Mapping):
+        parts = {name: value for name, value in asked.items() if value or name in _HOW_TO_VERIFY}
+        mode, of_file = _tls_of_file(values)
+        found["ssl"] = {**of_file, **parts}
+        if mode == "DISABLED" and kw["ssl_disabled"] is None:
+            found["ssl_disabled"] = not parts and not any(kw[name] for name in _ASK_FOR_TLS)
     return found
 
 
-def _lookup(parser: Parser, group: str, key: str) -> str | None:
-    from configparser import Error  # see _from_option_file
+_HOW_TO_VERIFY: Final = ("check_hostname", "verify_mode")
 
+#: What ``ssl-mode`` of MySQL's clients asks for, in terms of the ``ssl`` dict.
+_SSL_MODES: Final[Mapping[str, Mapping[str, object]]] = {
+    "DISABLED": {},
+    "PREFERRED": {},
+    "REQUIRED": {"check_hostname": False, "verify_mode": "none"},
+    "VERIFY_CA": {"check_hostname": False, "verify_mode": "required"},
+    "VERIFY_IDENTITY": {"check_hostname": True, "verify_mode": "required"},
+}
+
+
+def _tls_of_file(values: Mapping[str, Secret]) -> tuple[str, dict[str, Any]]:
+    """Return ``ssl-mode`` of an option file, or "", and what the file says for the ``ssl`` dict.
+
+    :raise ProgrammingError: for a mode that there is not.
+    """
+    mode = str(values.get("ssl-mode", Secret("")).reveal() or "").upper()
+    if mode and mode not in _SSL_MODES:
+        raise err.ProgrammingError(
+            f"ssl-mode in the option file must be one of {', '.join(_SSL_MODES)}"
+        )
+    parts: dict[str, Any] = dict(_SSL_MODES.get(mode, {}))
+    verify = values.get("ssl-verify-server-cert")  # MariaDB's
+    if verify is not None and str(verify.reveal()).upper() not in {"0", "OFF", "FALSE"}:
+        parts.update(_SSL_MODES["VERIFY_IDENTITY"])
+    for key in ("ca", "capath", "cert", "key", "password", "cipher"):
+        value = values.get("ssl-" + key)
+        if value:
+            parts[key] = value if key == "password" else value.reveal()
+    return mode, parts
+
+
+#: An option without a value.
+_NOTHING: Final = Secret(None)
+
+
+def _group_of(file: str, group: str) -> dict[str, Secret]:
+    """Return the options of one group of a file, hidden from whatever shows frames."""
+    from slsmysql import mycnf  # few use an option file
+
+    problem = None
     try:
-        return parser.get(group, key)
-    except (Error, TypeError):  # no such group or key; a key without a value
-        return None
+        return {name: Secret(value) for name, value in mycnf.read(file).get(group, {}).items()}
+    except OSError:
+        return {}
+    except mycnf.NotAnOptionFile as error:
+        problem = str(error)
+    # Raised from here: the frames behind that exception have the file's lines.
+    raise err.ProgrammingError(f"read_default_file {file!r} is not an option file: {problem}")
 
 
 # ---------------------------------------------------------------------------------------- TLS
@@ -692,6 +717,9 @@ def _tls(kw: Mapping[str, Any], stacklevel: int) -> Tls:
     has_ca = asked.get("ca") is not None or asked.get("capath") is not None
     cert = _path(asked.get("cert"), "ssl_cert")
     key = _path(asked.get("key"), "ssl_key")
+    verify_as = _verify(asked.get("verify_mode"), has_ca=has_ca)
+    # Without a CA it is not on by itself, and PyMySQL leaves it off even if it is asked for.
+    by_name = bool(asked.get("check_hostname", has_ca)) and (has_ca or verify_as != "none")
     tls = Tls(
         "required",
         ca=_path(asked.get("ca"), "ssl_ca") or None,
@@ -701,8 +729,8 @@ def _tls(kw: Mapping[str, Any], stacklevel: int) -> Tls:
         key=None if cert is None else key or cert,
         key_password=_key_password(asked.get("password")),
         cipher=_string({"ssl cipher": asked.get("cipher")}, "ssl cipher"),
-        check_hostname=identity or (has_ca and bool(asked.get("check_hostname", True))),
-        verify=_verify(asked.get("verify_mode"), has_ca=has_ca),
+        check_hostname=identity or by_name,
+        verify=verify_as,
     )
     if tls.check_hostname and tls.verify == "none":
         raise ValueError("Cannot set verify_mode to CERT_NONE when check_hostname is enabled.")

@@ -641,6 +641,18 @@ def _prepared(kind: Kind) -> tuple[_Program, Path] | str:
         return str(error)
 
 
+def client(kind: Kind, name: str) -> tuple[str, ...]:
+    """Return the command of a program that comes with that server, or raise `ServerError`."""
+    program, _ = prepare(kind)
+    server = Path(program.command[-1])
+    found = server.parents[1] / "bin" / name
+    if not found.exists():
+        found = Path(_which(name) or "")
+    if not found.is_file():
+        raise ServerError(f"there is no {name} with the {kind} server {server}")
+    return (*program.command[:-1], str(found))
+
+
 def _mariadb() -> _Program:
     """Return MariaDB from PATH, else from apt."""
     found = _which("mariadbd")

@@ -71,7 +71,8 @@ TABLE = {
     "_text": Row(pure=True),
     "converters": Row("constants err times", pure=True),
     "optionfile": Row(),
-    "options": Row("constants charset err _text optionfile"),
+    "mycnf": Row(),
+    "options": Row("constants charset err _text mycnf"),
     "settings": Row("err _text", types="events", pure=True),
     "_keywords": Row(types="events settings", pure=True),
     "policy": Row("constants settings", pure=True),
@@ -97,7 +98,7 @@ TABLE = {
     ),
     "invocations": Row("connections manager events"),
     "__init__": Row(f"{PUBLIC} charset options session manager invocations"),
-    "_cli": Row(f"{PUBLIC} options optionfile policy manager lifecycle _driver"),
+    "_cli": Row(f"{PUBLIC} options mycnf policy manager lifecycle _driver"),
     "__main__": Row(f"{PUBLIC} _cli"),
     "contrib": Row(f"{PUBLIC} options", foreign="sqlalchemy django opentelemetry"),
 }

@@ -12,15 +12,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from slsmysql import err
+from slsmysql import err, mycnf
 from slsmysql.options import Secret, parse_url
 from slsmysql.settings import FROM_TEXT
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Mapping
-
-    from slsmysql.optionfile import Parser
+    from collections.abc import Mapping
 
 #: The option files that there may be, the later one winning.
 FILES: Final = ("/etc/my.cnf", "/etc/mysql/my.cnf", "~/.my.cnf")
@@ -133,69 +131,46 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _from_files(only: str | None, group: str) -> dict[str, Any]:
     """Return what the group says in that file, or in those that there are."""
-    from configparser import Error
-
-    from slsmysql.optionfile import Parser
-
-    parser = Parser(strict=False)
-    for path in (Path(only),) if only else map(Path, FILES):
-        file = path.expanduser()
+    options: dict[str, str | None] = {}
+    there = False
+    for path in (only,) if only else FILES:
+        file = str(Path(path).expanduser())
+        problem = None
         try:
-            lines = list(_lines(file))
+            groups = mycnf.read(file)
         except OSError as error:
             if only:
                 raise UsageError(f"--defaults-file {only}: {error.strerror}") from None
             continue
-        except UnicodeDecodeError:
-            raise UsageError(f"{file} is not an option file: it is not UTF-8") from None
-        try:
-            parser.read_file(lines, str(file))
-        except Error as error:
-            # What configparser says quotes the line, which may hold the password.
-            where = getattr(error, "lineno", None)
-            line = "" if where is None else f" (line {where})"
-            raise UsageError(f"{file} is not an option file{line}") from None
-    if only and not parser.has_section(group):
+        except mycnf.NotAnOptionFile as error:
+            problem = str(error)
+        if problem is not None:
+            raise UsageError(f"{file} is not an option file: {problem}")
+        there = there or group in groups
+        options.update(groups.get(group, {}))
+    if only and not there:
         raise UsageError(f"--defaults-file {only}: it has no group [{group}]")
-    return _of_group(parser, group)
+    return _of_group(options, group)
 
 
-def _lines(file: Path) -> Iterable[str]:
-    """Yield the lines of a file, those of the files that it includes in their places."""
-    with file.open(encoding="utf-8") as lines:
-        for line in lines:
-            word, _, place = line.strip().partition(" ")
-            if word == "!include":
-                yield from _lines(file.parent / place.strip())
-            elif word == "!includedir":
-                for included in sorted((file.parent / place.strip()).glob("*.cnf")):
-                    yield from _lines(included)
-            else:
-                yield line
-
-
-def _of_group(parser: Parser, group: str) -> dict[str, Any]:
-    from configparser import Error
-
+def _of_group(options: Mapping[str, str | None], group: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in _STRICTER:
-        if parser.has_option(group, name):
+        if name in options:
             raise UsageError(
                 f"{name} in an option file is not understood here: say --ssl-mode and --ssl-ca"
                 " instead, with another --defaults-group or --no-defaults"
             )
     for name, option in _OPTIONS.items():
-        try:
-            text = parser.get(group, option)
-        except (Error, TypeError):  # no such group or option; an option without a value
-            continue
-        found[name] = _read(name, text, f"{option} in [{group}]")
+        text = options.get(option)
+        if text is not None:
+            found[name] = _read(name, text, f"{option} in [{group}]")
     return found
 
 
 def _read(name: str, text: str, source: str) -> object:
     if name == "password":
-        return Secret(text)
+        return Secret(text.encode())  # as it stands in the file
     if name in {"port", "connect_timeout"}:
         try:
             return int(text)

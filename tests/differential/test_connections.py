@@ -107,7 +107,7 @@ KEYWORDS: dict[str, Callable[[Side], dict[str, Any]]] = {
     "port refused": lambda side: {"port": 1},
     "password None": lambda side: {"password": None},
     "password bytes": lambda side: {"password": side.keywords["password"].encode()},
-    "password wrong": lambda side: {"password": "é"},
+    "password wrong": lambda side: {"password": "é", "ssl_disabled": None},
     "user bytes": lambda side: {"user": side.keywords["user"].encode()},
     "user None": lambda side: {"user": None, "ssl_disabled": None},
     "user empty": lambda side: {"user": "", "ssl_disabled": None},

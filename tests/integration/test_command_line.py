@@ -549,7 +549,7 @@ def test_password_is_asked_for_at_a_terminal(
     [
         ("[client]\nport=hunter2\n", "port in [client] must be a whole number"),
         ("hunter2\n", "line 1"),
-        ("[client]\nport=1\n=hunter2\n", "not an option file"),
+        ("[client]\nport=1\n[hunter2\n", "not an option file"),
         ("[client]\nssl-cipher=x\n", "ssl-cipher"),
         ("[client]\nssl-mode=hunter2\n", "ssl-mode must be one of"),
     ],
