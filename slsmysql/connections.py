@@ -77,6 +77,10 @@ _SEQUENCES = frozenset({tuple, list, set, frozenset})
 #: The types of parameters that are neither text, nor bytes, nor several.
 _SCALARS = frozenset(converters.encoders) - _SEQUENCES - {str, bytes, dict}
 
+#: The codecs that write a yen sign as 0x5C, which to the server is a backslash: it would escape
+#: what stands behind it.
+_YEN_IS_BACKSLASH = frozenset({"sjis", "ujis"})
+
 _connections: weakref.WeakSet[Connection[Any]] = weakref.WeakSet()
 #: How often the connections are counted anew while other threads make some.
 _TRIES = 10
@@ -577,6 +581,9 @@ class Connection(Lifecycle, Generic[C]):
         elif kind in _SEQUENCES:
             escape = self.escape
             return "(" + ",".join([escape(item, mapping) for item in obj]) + ")"
+        if (mapping.get(kind) or mapping.get(str)) is converters.escape_str:
+            # Whatever speaks for itself is text of this session, too.
+            return f"'{self._escape_string(str(obj))}'"
         return converters.escape_item(obj, self.encoding, mapping)
 
     def literal(self, obj: Any) -> str:
@@ -591,7 +598,10 @@ class Connection(Lifecycle, Generic[C]):
     def _escape_string(self, text: str) -> str:
         if self._state.status & NO_BACKSLASH_ESCAPES:
             return text.replace("'", "''")
-        return converters.escape_string(text)
+        escaped = converters.escape_string(text)
+        if "\xa5" in escaped and self.encoding in _YEN_IS_BACKSLASH:
+            escaped = escaped.replace("\xa5", "\\\xa5")
+        return escaped
 
     def escape_string(self, text: str) -> str:
         """Return ``text`` escaped, without quotes (PyMySQL up to 1.2.0)."""

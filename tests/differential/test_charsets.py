@@ -34,6 +34,9 @@ TEXTS = ["abc", "", "é", "€", "中", "表\\", "表' OR 1=1 -- ", "\\'", "ソ'
 
 BYTES = [b"", b"abc", b"\xbf'", b"\xbf\x27 OR 1=1 -- ", b"\x95\x5c", bytes(range(256))]
 
+#: Codecs that write a yen sign as a backslash.
+YEN = {"sjis", "ujis"}
+
 SQL_MODES = ["", "NO_BACKSLASH_ESCAPES", "ANSI", "ANSI,NO_BACKSLASH_ESCAPES"]
 
 COLLATIONS = [
@@ -63,7 +66,9 @@ def test_text_goes_both_ways_as_with_pymysql(both: Both, charset: str, mode: str
             side.note(name, getattr(connection, name))
         side.note("character_set_name()", connection.character_set_name())
         cursor = connection.cursor()
-        for value in [*TEXTS, *BYTES, TEXTS]:
+        # Of what Python writes as a backslash PyMySQL makes no literal (docs/differences.md).
+        texts = [text for text in TEXTS if "¥" not in text or connection.encoding not in YEN]
+        for value in [*texts, *BYTES, texts]:
             # LENGTH(HEX()), not HEX(): that would come back in the connection's own characters.
             side.attempt(f"{value!r}: execute", cursor.execute, "SELECT %s", (value,))
             side.attempt(f"{value!r}: fetchall", cursor.fetchall)

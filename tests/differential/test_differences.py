@@ -410,6 +410,32 @@ def test_type_object() -> None:
     assert not slsmysql.STRING != slsmysql.STRING
 
 
+# Parameters
+
+
+def test_yen_sign(pair: tuple[Side, Side]) -> None:
+    """A yen sign, which Python writes as a backslash in sjis and ujis, is no way out of a text."""
+    evil = "¥' OR 1=1 -- "
+    for charset in ("sjis", "ujis"):
+        theirs, ours = (side.connect(charset=charset) for side in pair)
+        for connection in (theirs, ours):
+            cursor = connection.cursor()
+            cursor.execute("SELECT 'broken out' WHERE 'x' = %s", (evil,))
+            assert cursor.fetchall() == ((("broken out",),) if connection is theirs else ())
+        cursor.execute("SELECT %s", (evil,))
+        assert cursor.fetchall() == (("\\' OR 1=1 -- ",),)
+
+
+def test_spoken_text(pair: tuple[Side, Side]) -> None:
+    """What is text by its `str()` is quoted by the session's sql_mode."""
+    evil = Path("' OR 1=1 -- ")
+    for connection, found in zip(
+        (side.connect(sql_mode="NO_BACKSLASH_ESCAPES") for side in pair), (1, 0), strict=True
+    ):
+        cursor = connection.cursor()
+        assert cursor.execute("SELECT 'broken out' WHERE 'x' = %s", (evil,)) == found
+
+
 # Errors
 
 
