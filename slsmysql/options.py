@@ -887,17 +887,15 @@ def parse_url(
         management options' ``settings.FROM_TEXT``.
     :raise ProgrammingError: for a URL that is not as above; it quotes names, never values.
     """
-    if not isinstance(url, str):
-        kind = type(url).__name__
-        del url
-        raise err.ProgrammingError(f"connection URL must be a str, not {kind}")
-    try:
-        return _parse_url(url, {**FROM_TEXT, **(others or {})})
-    except _BadUrl as error:
-        problem = str(error)
+    problem = f" must be a str, not {type(url).__name__}"
+    if isinstance(url, str):
+        try:
+            return _parse_url(url, {**FROM_TEXT, **(others or {})})
+        except _BadUrl as error:
+            problem = f": {error}"
     # Raised from here so that neither the message nor any frame of the traceback has the password.
     del url
-    raise err.ProgrammingError(f"connection URL: {problem}")
+    raise err.ProgrammingError(f"connection URL{problem}")
 
 
 def _parse_url(url: str, readers: Mapping[str, Callable[[str], object]]) -> dict[str, Any]:

@@ -170,13 +170,18 @@ def log_in(
     return asked
 
 
+def after_set_up(command: bytes) -> bool:
+    """Whether a command is none of those that set a session up."""
+    return not command.upper().startswith(b"\x03SET")
+
+
 def speak(
     answer: Script,
     *,
     capabilities: int = CAPABILITIES,
     version: bytes = b"8.4.0",
     finish: Script | None = None,
-    to: Callable[[bytes], bool] = lambda command: not command.upper().startswith(b"\x03SET"),
+    to: Callable[[bytes], bool] = after_set_up,
 ) -> Script:
     """Return a script that serves as a server would, but for commands that ``to`` says.
 

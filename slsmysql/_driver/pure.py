@@ -279,8 +279,8 @@ class PureHandle:
             else f"socket {options.host}:{options.port}"
         )
         self._asked_for = options.read_timeout, options.write_timeout
-        self._read_timeout = _shorter(options.read_timeout, timeout)
-        self._write_timeout = _shorter(options.write_timeout, timeout)
+        self._read_timeout: float | None = _shorter(options.read_timeout, timeout)
+        self._write_timeout: float | None = _shorter(options.write_timeout, timeout)
         self._timeout: float | None = self._write_timeout
         sock.settimeout(self._timeout)
 
@@ -467,7 +467,8 @@ class PureHandle:
             count, end = _lenenc(packet, 0)
             if end != len(packet) or not 0 < count <= _MOST_COLUMNS:
                 self._malformed()
-            self._columns = columns = []
+            columns: list[bytes] = []
+            self._columns = columns
             while len(columns) < count:
                 column = self._packet()
                 if column[:1] == b"\xff":

@@ -27,6 +27,7 @@ from tests.rogue import (
     Gone,
     Rogue,
     Script,
+    after_set_up,
     column,
     eof,
     greeting,
@@ -80,7 +81,7 @@ def meet(victims: Victims, backend: Backend) -> Meet:
     return meet
 
 
-def unclear(found: Mapping[str, Outcome | str]) -> dict[str, object]:
+def unclear(found: Mapping[str, Outcome | str]) -> dict[str, Outcome | str]:
     """Return what is no clear error."""
     return {
         name: outcome
@@ -89,7 +90,7 @@ def unclear(found: Mapping[str, Outcome | str]) -> dict[str, object]:
     }
 
 
-def broken(found: Mapping[str, Outcome | str]) -> dict[str, object]:
+def broken(found: Mapping[str, Outcome | str]) -> dict[str, Outcome | str]:
     """Return what is neither a clear error nor an answer taken for one."""
     return {
         name: outcome
@@ -294,15 +295,24 @@ def scripts_of(
             if isinstance(said, bytes)
             else answer(*said, silent=silent),
             capabilities=capabilities,
-            **({"to": is_query} if setting_up else {}),
+            to=is_query if setting_up else after_set_up,
         )
         for name, said in found.items()
     }
 
 
-@pytest.mark.parametrize("ok_ends_rows", [True, False], ids=["OK", "EOF"])
-@pytest.mark.parametrize("silent", [False, True], ids=["hangs up", "says no more"])
-@pytest.mark.parametrize("cursor", ["Cursor", "SSCursor"])
+@pytest.mark.parametrize(
+    ("cursor", "silent", "ok_ends_rows"),
+    [
+        ("Cursor", False, True),
+        ("SSCursor", False, True),
+        ("Cursor", False, False),
+        ("SSCursor", False, False),
+        # Each is a second of waiting.
+        ("Cursor", True, True),
+        ("SSCursor", True, False),
+    ],
+)
 def test_what_is_no_answer(
     meet: Meet, backend: Backend, cursor: str, silent: bool, ok_ends_rows: bool
 ) -> None:
@@ -409,7 +419,6 @@ def test_a_damaged_answer(meet: Meet, cursor: str, said: list[bytes]) -> None:
     bad = {
         name: outcome
         for name, outcome in broken(told).items()
-        if isinstance(outcome, str)
-        or (isinstance(outcome, Outcome) and not OF_VALUES & set(outcome.classes))
+        if isinstance(outcome, str) or not OF_VALUES & set(outcome.classes)
     }
     assert not bad

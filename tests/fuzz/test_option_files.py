@@ -84,7 +84,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
     return kind
 
 
-@examples(150)
+@examples(60)
 @given(text=FILES)
 def test_any_file_is_read_as_by_the_clients(kind: Kind, file: Path, text: str) -> None:
     """Whatever is in it: the same options in the same order, or it is no option file."""

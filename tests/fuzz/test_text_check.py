@@ -229,7 +229,7 @@ def witness(server: Server, database: str) -> Iterator[Witness]:
 STATE = {"user variable", "lock", "last insert id", "temporary table"}
 
 
-@examples(80)
+@examples(40)
 @given(sql=ANYTHING)
 @example(sql="SELECT 1 FROM t FOR UPDATE")
 @example(sql="SELECT GET_LOCK('l', 0)")
@@ -247,7 +247,7 @@ def test_nothing_that_changes_anything_is_a_plain_read(witness: Witness, sql: st
         assert effect.pins >= done & STATE, done
 
 
-@examples(80)
+@examples(40)
 @given(data=st.data(), sql=READS)
 def test_a_plain_read_is_one_in_any_writing(
     witness: Witness, data: st.DataObject, sql: str
@@ -260,7 +260,7 @@ def test_a_plain_read_is_one_in_any_writing(
     assert not witness.effects(sql)
 
 
-@examples(80)
+@examples(40)
 @given(data=st.data(), sql=ANYTHING)
 def test_no_writing_changes_what_a_statement_is_found_to_do(data: st.DataObject, sql: str) -> None:
     """Letter case, white space and comments: nothing about a statement's effect hangs on them."""

@@ -11,8 +11,8 @@ import pytest
 import slsmysql
 from slsmysql.constants import CR
 from tests.fix_servers import Backend
-from tests.proxy import Proxy
-from tests.rogue import CAPABILITIES, Client, Rogue, Script, greeting, is_query, ok, packet, speak
+from tests.proxy import Proxy, packet
+from tests.rogue import CAPABILITIES, Client, Rogue, Script, greeting, is_query, ok, speak
 from tests.servers import Server
 
 PASSWORD = "s3cret-pa55"
