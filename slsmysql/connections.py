@@ -562,7 +562,7 @@ class Connection(Lifecycle, Generic[C]):
             return {}
         if self._state.status & NO_BACKSLASH_ESCAPES:
             return converters.PLAIN_LITERALS
-        return converters.LITERALS
+        return {} if self.encoding in _YEN_IS_BACKSLASH else converters.LITERALS
 
     def escape(self, obj: Any, mapping: Any = None) -> str:
         """Return ``obj`` as an SQL literal."""

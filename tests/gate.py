@@ -27,7 +27,8 @@ from typing import Any
 import pymysql
 from pymysql.constants import CLIENT
 
-from tests.servers import Server, make_certificates
+from tests.certificates import Authority
+from tests.servers import Server
 
 #: A packet's length and sequence number come first.
 HEADER = 4
@@ -63,7 +64,7 @@ class Gate:
         """Listen on a port of the loopback."""
         folder = Path(self._ends.enter_context(tempfile.TemporaryDirectory()))
         self.ca = folder / "ca.pem"
-        make_certificates(folder)
+        Authority().write(folder)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(folder / "server-cert.pem", folder / "server-key.pem")
         self._listener = socket.create_server(("127.0.0.1", 0))

@@ -43,8 +43,8 @@ class Outcome(NamedTuple):
 
     @property
     def is_clear(self) -> bool:
-        """Whether it is an error of PEP 249 with a number and a text."""
-        return (
+        """Whether it is an error of PEP 249 with a number and a text, or says what cannot be."""
+        return "slsmysql.err.NotSupportedError" in self.classes or (
             "slsmysql.err.Error" in self.classes
             and len(self.args) == 2
             and isinstance(self.args[0], int)
