@@ -276,14 +276,16 @@ def test_a_session_that_the_server_ended_for_inactivity(
     for connection in (idle, pinned):
         run(connection, f"SET SESSION wait_timeout={SHORT}")
     sessions = [rows(each, "SELECT CONNECTION_ID()")[0][0] for each in (idle, pinned)]
-    if idle._server.tracks_state:
-        await_end(server, sessions[0])
     await_end(server, sessions[1])
-    run(idle, "INSERT INTO t VALUES (1)")
+    # With sharing an idle client has no session, and Router may find a dead one for it.
+    tracked = idle._server.tracks_state
+    if tracked:
+        await_end(server, sessions[0])
+        run(idle, "INSERT INTO t VALUES (1)")
     with pytest.raises(OperationalError) as caught:
         run(pinned, "INSERT INTO t VALUES (2)")
     assert not isinstance(caught.value, OutcomeUnknownError)
-    assert table() == [1]
+    assert table() == ([1] if tracked else [])
 
 
 def test_a_session_killed_in_a_write(connect: Connect, server: Server) -> None:
