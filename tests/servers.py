@@ -567,7 +567,9 @@ def start_router(*servers: Server, options: Mapping[str, object] | None = None) 
         }
         encrypts = given.get("client_ssl_mode", "PASSTHROUGH") not in {"PASSTHROUGH", "DISABLED"}
         if encrypts:
-            make_certificates(run.home)
+            from tests.certificates import Authority  # cryptography takes time to import
+
+            Authority().write(run.home)
             routing["client_ssl_cert"] = run.home / "server-cert.pem"
             routing["client_ssl_key"] = run.home / "server-key.pem"
         folders = dict.fromkeys(("runtime_folder", "data_folder", "config_folder"), run.home)

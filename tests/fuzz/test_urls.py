@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -154,5 +154,5 @@ def test_any_keywords_are_taken_or_refused_before_any_io(keywords: dict[str, Any
 def test_a_misspelt_password_is_not_shown(name: str) -> None:
     """What a keyword that is none was given may be a password: nothing shows it."""
     with pytest.raises(TypeError, match=name) as caught:
-        slsmysql.connect(**{name: SECRET})
+        slsmysql.connect(**cast("dict[str, Any]", {name: SECRET}))
     assert not look(caught.value)

@@ -12,6 +12,7 @@ import pytest
 import slsmysql
 from slsmysql.constants import CR, ER
 from slsmysql.err import OperationalError
+from slsmysql.events import Event
 from tests.fix_servers import Connect
 from tests.integration.conftest import Clock, rows
 from tests.proxy import (

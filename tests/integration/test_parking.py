@@ -362,7 +362,9 @@ def test_a_stream_that_nobody_reads_is_not_waited_for(
     cursor = connection.cursor(SSCursor)
     # A row that is large enough to be sent at once, and another one much later.
     cursor.execute("SELECT SLEEP(IF(n = 1, 0, 30)), REPEAT('x', 40000) FROM t ORDER BY n")
-    assert cursor.fetchone()[0] == 0
+    row = cursor.fetchone()
+    assert row is not None
+    assert row[0] == 0
     connection.close()
     running = f"SELECT INFO FROM information_schema.PROCESSLIST WHERE ID = {session}"
     assert [row[0][:12] for row in server.sql(running)] == ["SELECT SLEEP"]

@@ -98,7 +98,12 @@ def test_a_server_that_needs_tls_for_the_password_says_so(mysql: Server, backend
     )
     try:
         with Proxy((mysql.host, mysql.port)) as proxy:
-            given = {"host": proxy.host, "port": proxy.port, "user": "first", "password": PASSWORD}
+            given: dict[str, Any] = {
+                "host": proxy.host,
+                "port": proxy.port,
+                "user": "first",
+                "password": PASSWORD,
+            }
             with pytest.raises(slsmysql.OperationalError) as caught:
                 slsmysql.connect(**given, use_pure=backend == "pure", ssl_disabled=True)
             assert caught.value.args[0] == CR.CR_AUTH_PLUGIN_ERR
