@@ -474,7 +474,7 @@ class Watched(dict[Any, Any]):
         self.changed: bool = items != usual and any(
             usual.get(kind) is not found for kind, found in items.items()
         )
-        self.whole = not self.changed and len(items) == len(usual)
+        self.whole: bool = not self.changed and len(items) == len(usual)
         self._forget = forget
 
 
@@ -502,15 +502,15 @@ LITERALS: dict[type, Callable[[Any], str]] = {
     for kind, encoder in encoders.items()
     if encoder not in (escape_int, escape_not_supported)
 } | {int: str, str: _quoted, bytes: _hexadecimal, Decimal: _digits}
-PLAIN_LITERALS = {**LITERALS, str: _quoted_plainly}
+PLAIN_LITERALS: dict[type, Callable[[Any], str]] = {**LITERALS, str: _quoted_plainly}
 
 # What `connect(conv=None)` takes: types to encoders and type codes to decoders in one dict.
 conversions: dict[Any, Callable[..., Any]] = {**encoders, **decoders}
 Thing2Literal = escape_str
 
 # As they are here, whatever a program makes of those above: PyMySQL's users change them in place.
-usual_encoders = dict(encoders)
-usual_decoders = dict(decoders)
+usual_encoders: dict[Any, Encoder] = dict(encoders)
+usual_decoders: dict[int, Decoder] = dict(decoders)
 _usual_conversions = dict(conversions)
 
 

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 class MySQLResult:
     """One result of a statement, as cursors read it (PyMySQL's ``MySQLResult``)."""
 
-    affected_rows = 0
+    affected_rows: int = 0
     insert_id: int | None = None
-    warning_count = 0
+    warning_count: int = 0
     message: bytes | None = None
     server_status: int | None = None
     has_next: Any = False
     rows: Any = None
-    unbuffered_active = False
+    unbuffered_active: bool = False
     #: While rows are streamed.
     stream: Stream | None = None
     #: The columns, None without a result set; their names are in this codec.
@@ -84,12 +84,12 @@ class Stream:
 
     def __init__(self, connection: Lifecycle, decoders: Any) -> None:
         """Stream the rows of ``connection``'s result, their values made by ``decoders``."""
-        self.connection = connection
-        self.decoders = decoders
+        self.connection: Lifecycle = connection
+        self.decoders: Any = decoders
         #: The rows that have been read and not fetched, which are the last ones or not; and what
         #: ended the reading behind them.
         self.ahead: Iterator[Any] = iter(())
-        self.is_last = False
+        self.is_last: bool = False
         self.error: Exception | None = None
         #: Rows to read at once next time.
-        self.size = 1
+        self.size: int = 1
