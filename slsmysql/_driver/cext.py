@@ -237,7 +237,8 @@ class CHandle:
             raise error
         errno = getattr(error, "errno", None)
         message = str(getattr(error, "msg", error))
-        if errno is None or errno in LOST:
+        # A procedure may SIGNAL by any number, and its session goes on.
+        if errno is None or (errno in LOST and not (errno in LOST_UNREAD and self._m.ping())):
             self.alive = False
             self.maybe_read = errno not in LOST_UNREAD
             if self.maybe_read:

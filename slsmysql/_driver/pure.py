@@ -424,8 +424,10 @@ class PureHandle:
         if errno in ENDS_SESSION:
             self.alive = False
         # A proxy passes on with another sequence number what the server had written before.
-        unasked = unasked or errno in LOST_UNREAD
-        if errno in LOST or unasked:
+        # But a procedure may SIGNAL by any number, and its session goes on.
+        goodbye = errno in LOST_UNREAD and (unasked or not self.ping())
+        unasked = unasked or goodbye
+        if unasked or (errno in LOST and errno not in LOST_UNREAD):
             self.alive = False
             self.maybe_read = not unasked
             if self.maybe_read:

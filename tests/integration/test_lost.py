@@ -172,6 +172,24 @@ def test_a_goodbye_before_the_statement_was_read_runs_it_again(
     assert names(events) == ["reopen"]
 
 
+def test_a_procedure_that_says_goodbye_is_not_called_again(
+    through: Connect, server: Server, home: str, table: Numbers
+) -> None:
+    """4031 is a goodbye only if the session ends with it: a SIGNAL of that number is an error."""
+    server.sql(
+        f"DROP PROCEDURE IF EXISTS {home}.p_goodbye",
+        f"""CREATE PROCEDURE {home}.p_goodbye() BEGIN INSERT INTO {home}.t VALUES (1);
+        SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 4031, MESSAGE_TEXT = 'goodbye'; END""",
+    )
+    connection = through(autocommit=True)
+    session = connection.thread_id()
+    with pytest.raises(OperationalError) as caught:
+        run(connection, "CALL p_goodbye()")
+    assert caught.value.args == (4031, "goodbye")
+    assert table() == [1]
+    assert rows(connection, "SELECT CONNECTION_ID()") == [(session,)]
+
+
 def test_a_goodbye_twice_in_a_row_is_an_error(
     through: Connect, proxy: Proxy, table: Numbers
 ) -> None:
