@@ -877,6 +877,9 @@ class Lifecycle:
             # The loss has done what was asked for.
             self._forget_session()
             raise err.OperationalError(errno, f"{message} (the transaction is rolled back)")
+        if not commits and (in_transaction or not autocommit):
+            # This statement may have been the first that made a loss of its transaction.
+            self._state.dirty = True
         if in_transaction and not commits:
             what = self._lose("lost in a transaction")
             raise err.OperationalError(errno, f"{message} ({what})")

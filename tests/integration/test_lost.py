@@ -457,16 +457,26 @@ def test_an_implied_commit_that_is_cut_off(through: Connect, proxy: Proxy, table
     assert table() == [1]
 
 
+@pytest.mark.parametrize("before", [[], ["SELECT n FROM t"]])
 @pytest.mark.parametrize("point", [request, answer])
 def test_a_first_write_without_autocommit_that_is_cut_off(
-    through: Connect, proxy: Proxy, table: Numbers, point: Callable[[str], Point]
+    through: Connect,
+    proxy: Proxy,
+    table: Numbers,
+    point: Callable[[str], Point],
+    before: list[str],
 ) -> None:
-    """What began a transaction is rolled back with it: the outcome is known."""
+    """What began a transaction is rolled back with it, and the second half is not committed."""
     connection = through()
+    run(connection, *before)
     proxy.when(point("(1)"), fin)
     with pytest.raises(OperationalError) as caught:
         run(connection, "INSERT INTO t VALUES (1)")
     assert not isinstance(caught.value, OutcomeUnknownError)
+    with pytest.raises(InterfaceError):
+        run(connection, "INSERT INTO t VALUES (2)")
+    with pytest.raises(InterfaceError):
+        connection.commit()
     assert table() == []
     run(connection, "INSERT INTO t VALUES (3)")
     connection.commit()
