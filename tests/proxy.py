@@ -273,6 +273,18 @@ def call(function: Callable[[], object]) -> Action:
     return act
 
 
+def and_then(function: Callable[[], object]) -> Action:
+    """Pass the packet on and run a function at once: it races with whoever gets the packet."""
+
+    def act(held: Held) -> bytes:
+        held.stream.out += held.data
+        held.stream.flush()
+        function()
+        return b""
+
+    return act
+
+
 @dataclass
 class _Fault:
     """An action that waits for its point."""
@@ -307,6 +319,16 @@ class _Stream:
     bytes: int = 0
     #: The packets since the last request.
     number: int = 0
+
+    def flush(self) -> None:
+        """Write what can be written now; what nobody wants any more is forgotten."""
+        try:
+            while self.out:
+                del self.out[: self.target.send(self.out)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.out.clear()
 
 
 class Link:
@@ -455,6 +477,20 @@ class Proxy:
         """Cut every link."""
         for link in self.open_links:
             link.cut(reset=reset)
+
+    def forget(self) -> None:
+        """Keep neither the links that are closed nor the requests: for runs of any length.
+
+        What was counted of them is gone from the tally.
+        """
+
+        def act() -> None:
+            self.links = self.open_links
+            self.requests = []
+            for link in self.links:
+                del link.requests[:-1]
+
+        self.run(act)
 
     @property
     def open_links(self) -> list[Link]:
@@ -662,7 +698,7 @@ class Proxy:
         link.ending = how
         link.frozen = False
         for stream in (link.to_client, link.to_server):
-            self._flush(stream)
+            stream.flush()
         self.watch(link)
 
     def _close(self, link: Link, how: Ending) -> None:
@@ -713,7 +749,7 @@ class Proxy:
                 self._pass(link, stream, data)
         if link.open and link.ending is None:
             if not link.frozen:
-                self._flush(stream)
+                stream.flush()
             self.watch(link)
 
     @staticmethod
@@ -787,19 +823,8 @@ class Proxy:
         return data
 
     def _write(self, link: Link, stream: _Stream) -> None:
-        self._flush(stream)
+        stream.flush()
         self.watch(link)
-
-    @staticmethod
-    def _flush(stream: _Stream) -> None:
-        """Write what can be written now; what nobody wants any more is forgotten."""
-        try:
-            while stream.out:
-                del stream.out[: stream.target.send(stream.out)]
-        except BlockingIOError:
-            pass
-        except OSError:
-            stream.out.clear()
 
 
 def _reset(end: socket.socket) -> None:
