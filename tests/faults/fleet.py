@@ -45,8 +45,10 @@ from tests.faults.workloads import (
 PLACES = 512
 EPOCH, END = 0, 1
 
-#: Units that one thread can do.
+#: Threads that a process can have, and units that a thread can do: an attempt tells whose it is.
+MOST_THREADS = 16
 MOST_UNITS = 10**8
+NUMBER = MOST_THREADS * MOST_UNITS * ATTEMPTS
 
 #: Of the units of a process with one thread, those in the middle of which it forks.
 FORKS = 0.02
@@ -144,27 +146,29 @@ def read(journals: Path) -> tuple[list[Kept], list[Violation]]:
     return kept, violations
 
 
-def write(book: Book, kept: list[Kept], faults: dict[int, str], last: int) -> int:
+def write(
+    book: Book, kept: list[Kept], faults: dict[int, str], last: int, ends: dict[int, str]
+) -> None:
     """Write what journals say into a book, each unit with the fault that it met.
 
     :param faults: what was in force in each odd epoch.
     :param last: the epoch at the end.
-    :return: how many attempts nothing was told of.
+    :param ends: what ended the processes, by their numbers.
     """
     units: dict[int, list[Kept]] = {}
     for each in kept:
         units.setdefault(each.entry.attempt // ATTEMPTS, []).append(each)
-    silent = 0
     for attempts in units.values():
         met = None
         for each in attempts:
             first, end = each.epochs
-            silent += end is None
+            if end is None:
+                # Nothing was told of it any more.
+                met = met or ends.get(each.entry.attempt // NUMBER, "")
             odd = range(first | 1, (last if end is None else end) + 1, 2)
             met = met or each.fault or next((faults[epoch] for epoch in odd if epoch in faults), "")
         note = f"{attempts[0].workload} under {met or 'nothing'}"
         book.write(met or None, [each.entry._replace(note=note) for each in attempts])
-    return silent
 
 
 # -- a process -------------------------------------------------------------------------------------
@@ -209,7 +213,7 @@ class Program:
         self.page = page
         self.place = orders.place + thread
         self.rng = rng = random.Random(f"{orders.seed}-{orders.number}-{thread}")
-        self.first = (orders.number * 16 + thread) * MOST_UNITS
+        self.first = (orders.number * MOST_THREADS + thread) * MOST_UNITS
         self.journal = self._journal("")
         self.connection: Any = None
         keywords = {
@@ -301,11 +305,12 @@ class Program:
                     # The long way: finalizers of a connection that is not ours.
                     raise SystemExit(0)
                 os._exit(status)
+        # Before the counter is moved: the child may want to move it, too.
+        _, status = os.waitpid(child, 0)
+        if status:
+            raise WrongAnswerError(f"the child ended with {status}")
         with connection.cursor() as cursor:
             cursor.execute(MOVE, (counter,))
-            _, status = os.waitpid(child, 0)
-            if status:
-                raise WrongAnswerError(f"the child ended with {status}")
             cursor.execute(INSERT, (attempt, 2))
         connection.commit()
 
@@ -354,6 +359,8 @@ class Fleet:
     crews: list[Crew] = field(default_factory=list)
     #: What was in force in each odd epoch.
     faults: dict[int, str] = field(default_factory=dict)
+    #: What ended the processes, by their numbers.
+    ends: dict[int, str] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -459,12 +466,12 @@ class Fleet:
                 return
             time.sleep(0.01)
 
-    def write(self, book: Book) -> int:
-        """Write all that was told into a book; return how many attempts nothing was told of."""
+    def write(self, book: Book) -> None:
+        """Write all that was told into a book."""
         kept, violations = read(self.folder)
         book.violations += violations + self.violations
         self.violations = []
-        return write(book, kept, self.faults, self.page[EPOCH])
+        write(book, kept, self.faults, self.page[EPOCH], self.ends)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import functools
 import secrets
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -110,7 +109,7 @@ class Database:
     def clear(self) -> None:
         """Begin anew: no rows, and all counters at 0."""
         for table in ("units", "counters"):
-            self.run(f"TRUNCATE {table}")
+            self.run(f"DELETE FROM {table}")
         zeros = ", ".join(f"({n}, 0)" for n in range(COUNTERS))
         self.run(f"INSERT INTO counters VALUES {zeros}")
 
@@ -138,13 +137,17 @@ class Database:
         )
         return [int(row[0]) for row in found]
 
-    def wait_until_left(self) -> None:
-        """Wait until nobody is here any more: what was begun is then committed or undone."""
+    def wait_until_left(self, but: int = 0) -> int:
+        """Wait until all but so many have left: what they began is then committed or undone.
+
+        :return: how many are left.
+        """
         end = time.monotonic() + PATIENCE
-        while self.sessions:
+        while (left := len(self.sessions)) > but:
             if time.monotonic() > end:
                 raise TimeoutError(f"sessions stay: {self.run('SHOW PROCESSLIST')}")
             time.sleep(POLL_INTERVAL)
+        return left
 
     @property
     def rows(self) -> list[tuple[int, int, int]]:
@@ -170,7 +173,6 @@ class Rig:
         self,
         site: Site,
         *,
-        pure: bool,
         tls: bool = False,
         connect: Callable[..., Any] = slsmysql.connect,
         **keywords: Any,
@@ -180,7 +182,6 @@ class Rig:
         :param connect: how the worker connects; with ``keywords`` beside those of the place.
         """
         self.site = site
-        self.pure = pure
         self.tls = tls
         self.database = Database(site)
         self.proxy = Proxy((site.host, site.port))
@@ -204,7 +205,7 @@ class Rig:
         if tls:
             security = {"ssl_ca": site.ca, "ssl_verify_cert": True} if site.ca else {}
         given = {"use_pure": pure, "connect_timeout": 10, **BACKOFF, **security, **keywords}
-        return cls(site, pure=pure, tls=tls, **given)
+        return cls(site, tls=tls, **given)
 
     def __enter__(self) -> Rig:
         """Return the rig, which is taken down with the block."""
@@ -300,14 +301,3 @@ class Rig:
         self.leave()
         self.database.judge(book)
         self.database.clear()
-
-
-@contextlib.contextmanager
-def quietly() -> Any:
-    """Hide what CPython's ssl has to say of a hand-shake that was cut.
-
-    It forgets the socket of one that ends before it has begun.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "unclosed <ssl.SSLSocket", ResourceWarning)
-        yield

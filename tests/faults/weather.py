@@ -113,9 +113,10 @@ class Weather:
         self.fleet.wait_until_all_get_through(PATIENCE)
         for name in scenes:
             tell(f"{self.kind}: {name}")
-            fault, seconds = SCENES[name]
-            with self.fleet.under(name), fault(self):
-                time.sleep(seconds)
+            scene = SCENES[name]
+            force = contextlib.nullcontext() if scene.for_one else self.fleet.under(name)
+            with force, scene.fault(self):
+                time.sleep(scene.seconds)
             self.proxy.forget()
             self.fleet.wait_until_all_get_through(PATIENCE)
         self.fleet.end_all()
@@ -138,6 +139,7 @@ class Weather:
         for journal in self.folder.glob("*.journal"):
             journal.unlink()
         self.fleet.faults.clear()
+        self.fleet.ends.clear()
 
     # -- what faults are made of ---------------------------------------------------------------
 
@@ -200,9 +202,10 @@ class Weather:
         for thread in self.some(self.database.sessions):
             self.database.kill(thread, query=query)
 
-    def away(self, how: signal.Signals) -> None:
+    def away(self, how: signal.Signals, name: str) -> None:
         """End a process of the fleet, and start another in its place."""
-        for crew in self.some([each for each in self.fleet.crews if each.process.poll() is None]):
+        for crew in self.some(self.fleet.crews):
+            self.fleet.ends[crew.orders.number] = name
             self.fleet.end(crew, how)
             self.fleet.replace(crew)
 
@@ -221,6 +224,8 @@ class Scene(NamedTuple):
 
     fault: Fault
     seconds: float = 0.0
+    #: Whether only the units of a process that ends meet it.
+    for_one: bool = False
 
 
 # -- sessions and statements -----------------------------------------------------------------------
@@ -398,13 +403,13 @@ def asleep(weather: Weather) -> Iterator[None]:
             process.send_signal(signal.SIGCONT)
 
 
-def gone(how: signal.Signals) -> Fault:
+def gone(how: signal.Signals, name: str) -> Fault:
     """Processes end in the middle of their work: killed, or by an exit of their own."""
 
     @contextlib.contextmanager
     def fault(weather: Weather) -> Iterator[None]:
         for _ in range(3):
-            weather.away(how)
+            weather.away(how, name)
             weather.fleet.wait_until_all_get_through(PATIENCE)
         yield
 
@@ -423,6 +428,8 @@ def both(*faults: Fault) -> Fault:
 
     return fault
 
+
+KILLED, EXIT = "program killed", "exit with work open"
 
 SCENES: dict[str, Scene] = {
     "KILL at random": Scene(kills, 0.8),
@@ -446,8 +453,8 @@ SCENES: dict[str, Scene] = {
     "password rotated": Scene(rotated, 0.3),
     "programs frozen, shorter than leases": Scene(asleep, SHORT),
     "programs frozen, longer than leases": Scene(asleep, LONG),
-    "program killed": Scene(gone(signal.SIGKILL)),
-    "exit with work open": Scene(gone(signal.SIGUSR1)),
+    KILLED: Scene(gone(signal.SIGKILL, KILLED), for_one=True),
+    EXIT: Scene(gone(signal.SIGUSR1, EXIT), for_one=True),
     "KILL on a slow network": Scene(both(kills, slow), 0.5),
     "KILL QUERY and cut links": Scene(both(kill_queries, cuts("rst")), 0.5),
     "read_only and cut links": Scene(both(reading, cuts("fin")), 0.5),
