@@ -399,12 +399,12 @@ class Fleet:
         self.crews.append(crew)
         return crew
 
-    def start_all(self, threads: tuple[int, ...]) -> None:
-        """Start a process for each number of threads, on both back ends in turn."""
+    def start_all(self, threads: tuple[int, ...], backends: list[str]) -> None:
+        """Start a process for each number of threads, on the back ends in turn."""
         place = END + 1
         for number, count in enumerate(threads):
-            backends = ["c", "pure"] if number % 2 else ["pure", "c"]
-            self.start(count, backends, place)
+            first = number % len(backends)
+            self.start(count, backends[first:] + backends[:first], place)
             place += count
 
     def end(self, crew: Crew, how: signal.Signals | None = None) -> None:

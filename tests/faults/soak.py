@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import gc
+import multiprocessing
 import random
 import resource
 import sys
@@ -80,8 +82,15 @@ class Soaked(NamedTuple):
         ]
 
 
+def soaked(site: Site, backend: str, units: int, every: int, seed: str) -> Soaked:
+    """Soak in a process of its own."""
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
+        return pool.submit(soak, site, backend, units, every, seed).result()
+
+
 def soak(site: Site, backend: str, units: int, every: int, seed: str) -> Soaked:
-    """Do so many units of work, with a fault at every so manieth; in a process of its own."""
+    """Do so many units of work, with a fault at every so manieth."""
     rng = random.Random(seed)
     book = Book()
     small = tuple(each for each in WORKLOADS if each.name != "big")

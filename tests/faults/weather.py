@@ -16,7 +16,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, TypeVar
@@ -59,11 +59,21 @@ T = TypeVar("T")
 class Weather:
     """A fleet, the proxy that it connects to, and the servers behind, the first of them at work."""
 
-    def __init__(self, kind: Kind, seed: str, *, threads: tuple[int, ...] = THREADS) -> None:
-        """Start everything."""
+    def __init__(
+        self,
+        kind: Kind,
+        seed: str,
+        backends: Sequence[str] = ("c", "pure"),
+        threads: tuple[int, ...] = THREADS,
+    ) -> None:
+        """Start everything.
+
+        :param backends: of the threads, in turn.
+        """
         self.kind = kind
         self.rng = random.Random(f"{seed}-{kind}")
         self.threads = threads
+        self.backends = list(backends)
         self._stack = contextlib.ExitStack()
         # A MariaDB that is started without a limit does not take one later.
         options = (*OPTIONS_BY_KIND[kind], f"--max-user-connections={NO_LIMIT}")
@@ -109,7 +119,7 @@ class Weather:
 
     def lap(self, scenes: list[str], book: Book, tell: Callable[[str], object]) -> None:
         """Let a fleet work under one scene after the other, and judge what it was told."""
-        self.fleet.start_all(self.threads)
+        self.fleet.start_all(self.threads, self.backends)
         self.fleet.wait_until_all_get_through(PATIENCE)
         for name in scenes:
             tell(f"{self.kind}: {name}")
