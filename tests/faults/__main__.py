@@ -158,10 +158,12 @@ class Run:
         """Cut lives at every byte."""
         every = max(1, round(EVERY_BYTE / self.units))
         for tls in (False, True):
+            tasks = self.tasks("bytes", tls=tls)
+            sizes = [pool.measure(task) for _, task in tasks]
             futures = [
                 (name, future)
-                for name, task in self.tasks("bytes", tls=tls)
-                for future in pool.sweep(task, every)
+                for (name, task), size in zip(tasks, sizes, strict=True)
+                for future in pool.sweep(task, size.result(), every)
             ]
             self.gather("bytes, TLS" if tls else "bytes", futures)
 

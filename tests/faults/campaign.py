@@ -50,7 +50,7 @@ class Task(NamedTuple):
         return Rig.for_slsmysql(self.site, pure=self.backend == "pure", tls=self.tls, **keywords)
 
 
-def _at_points(rig: Rig, rng: random.Random, units: int, draw: points.Draw = points.draw) -> Book:
+def at_points_of(rig: Rig, rng: random.Random, units: int, draw: points.Draw = points.draw) -> Book:
     """Do units of work until so many have met a fault at a point, and judge."""
     book = Book()
     worker = Worker(rig, book, rng)
@@ -69,7 +69,7 @@ def _at_points(rig: Rig, rng: random.Random, units: int, draw: points.Draw = poi
 def at_points(task: Task, units: int) -> Book:
     """Do units of work with faults at their points."""
     with _quietly(), task.rig() as rig:
-        return _at_points(rig, random.Random(task.seed), units)
+        return at_points_of(rig, random.Random(task.seed), units)
 
 
 def frozen(task: Task, units: int) -> Book:
@@ -79,7 +79,7 @@ def frozen(task: Task, units: int) -> Book:
         timeout = points.READ_TIMEOUT[task.backend]
         rng = random.Random(f"{task.seed}-{number}")
         with task.rig(read_timeout=timeout, connect_timeout=2, reuse=False) as rig:
-            return _at_points(rig, rng, units // WAITERS, points.draw_freeze)
+            return at_points_of(rig, rng, units // WAITERS, points.draw_freeze)
 
     book = Book()
     with concurrent.futures.ThreadPoolExecutor(WAITERS) as pool:
@@ -165,9 +165,15 @@ class Pool:
         """Begin so many units of work that freeze."""
         return [self._pool.submit(frozen, task._replace(seed=f"{task.seed}-freezes"), units)]
 
-    def sweep(self, task: Task, every: int = 1) -> list[Future[Book]]:
-        """Begin lives that are cut at every so manieth byte, each way and by each ending."""
-        size = self._pool.submit(measured, task).result()
+    def measure(self, task: Task) -> Future[Size]:
+        """Begin to measure a whole life."""
+        return self._pool.submit(measured, task)
+
+    def sweep(self, task: Task, size: Size, every: int = 1) -> list[Future[Book]]:
+        """Begin lives that are cut at every so manieth byte, each way and by each ending.
+
+        :param size: of a whole life.
+        """
         portion = every * (CUTS_IN_TLS if task.tls else CUTS)
         futures = []
         for toward in TOWARD:

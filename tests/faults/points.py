@@ -38,7 +38,6 @@ FULL = {
     1203: "User app already has more than 'max_user_connections' active connections",
     1226: "User 'app' has exceeded the 'max_user_connections' resource (current value: 1)",
     1053: "Server shutdown in progress",
-    1135: "Can't create a new thread (errno 11)",
 }
 
 #: What a server says unasked to a session that it ends.
@@ -273,6 +272,25 @@ class Both:
         self.second.arm(rig)
 
 
+#: What a `Full` server says.
+REFUSALS = tuple(FULL)
+ENDS: tuple[Literal["kill", "fin", "rst"], ...] = ("kill", "fin", "rst")
+
+#: The kinds that there are in the tables.
+NAMES = {
+    *(f"cut at a {place} ({how})" for place in ("byte", "packet") for how in ("FIN", "RST")),
+    *(f"farewell ({errno})" for errno in FAREWELLS),
+    *(f"greeted with {errno}" for errno in REFUSALS),
+    "freeze",
+    "delay",
+    "refused",
+    "KILL",
+    "KILL QUERY",
+    "KILL of an idle session",
+    "cut of an idle session",
+    "two at once",
+}
+
 Draw = Callable[[random.Random, Workload, Size], Fault]
 
 TOWARD: tuple[Direction, ...] = ("server", "client")
@@ -299,7 +317,7 @@ def _kill(rng: random.Random, workload: Workload, size: Size) -> Fault:
 
 
 def _idle(rng: random.Random, workload: Workload, size: Size) -> Fault:
-    return Idle(rng.choice(("kill", "fin", "rst")))
+    return Idle(rng.choice(ENDS))
 
 
 def _farewell(rng: random.Random, workload: Workload, size: Size) -> Fault:
@@ -307,7 +325,7 @@ def _farewell(rng: random.Random, workload: Workload, size: Size) -> Fault:
 
 
 def _full(rng: random.Random, workload: Workload, size: Size) -> Fault:
-    return Full(rng.choice([1040, 1040, 1203, 1226, 1053]), rng.randint(1, 4))
+    return Full(rng.choice(REFUSALS), rng.randint(1, 4))
 
 
 def _refuse(rng: random.Random, workload: Workload, size: Size) -> Fault:

@@ -17,6 +17,9 @@ from tests.faults.workloads import Workload, WrongAnswerError, acknowledge
 #: Attempts under a fault, and after it: by then a program must have got through.
 UNDER, AFTER = 2, 4
 
+#: How the connection of a unit begins: it is there, its session is parked, or it is made anew.
+LIVES = ("kept", "parked", "new")
+
 Errors = (slsmysql.Error, pymysql.err.Error)
 
 
@@ -95,7 +98,7 @@ class Worker:
     # -- where faults can strike ---------------------------------------------------------------
 
     def begin(self, how: str) -> None:
-        """Bring the connection into a state: ``kept``, ``parked`` or ``new``."""
+        """Bring the connection into one of the states of `LIVES`."""
         self.how = how
         if how == "new":
             self.rig.leave()
@@ -116,6 +119,6 @@ class Worker:
 
 
 def lives(rng: random.Random) -> Iterator[str]:
-    """Yield how the connections of units of work are to begin."""
+    """Yield of `LIVES` how the connections of units of work are to begin."""
     while True:
-        yield rng.choices(("kept", "parked", "new"), (6, 1, 3))[0]
+        yield rng.choices(LIVES, (6, 1, 3))[0]
