@@ -7,10 +7,14 @@ counted from the beginning of the unit, so that a connection which is old gets i
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
 from typing import Literal, NamedTuple, Protocol
 
+import slsmysql
 from tests import proxy
 from tests.faults.rig import Rig
 from tests.faults.workloads import Workload
@@ -46,6 +50,17 @@ FAREWELLS = {
     1927: "Connection was killed",
     1053: "Server shutdown in progress",
 }
+
+
+#: Where slsmysql speaks with the server.
+DRIVER = str(Path(slsmysql.__file__).parent / "_driver")
+
+#: Where the C extension connects: it crashes the process when an alarm interrupts it in the few
+#: microseconds in which it reads the connection attributes.
+CONNECTS = "__init__"
+
+#: Seconds until an alarm rings again which came while nobody spoke with the server.
+AGAIN = 0.00005
 
 
 class Size(NamedTuple):
@@ -254,6 +269,41 @@ class Refuse:
         rig.strike()
 
 
+class InterruptError(Exception):
+    """What a program's own alarm raises; no database error."""
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """An alarm of the program's own goes off while it speaks with the server.
+
+    Anywhere else an exception out of nowhere may break what it likes, in any program.
+    """
+
+    seconds: float
+    name = "interrupted"
+
+    def arm(self, rig: Rig) -> None:
+        """Set the alarm; in the main thread, as Python has it."""
+
+        def ring(_number: int, frame: FrameType | None) -> None:
+            code = frame.f_code if frame is not None else None
+            if code is None or not code.co_filename.startswith(DRIVER) or code.co_name == CONNECTS:
+                signal.setitimer(signal.ITIMER_REAL, AGAIN)
+            else:
+                rig.strike()
+                raise InterruptError
+
+        def end() -> None:
+            # In this order: one that rings by now rings for nobody, and is not wound up again.
+            signal.signal(signal.SIGALRM, lambda *_: None)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+        signal.signal(signal.SIGALRM, ring)
+        rig.at_end(end)
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+
 @dataclass(frozen=True)
 class Both:
     """One after the other, or at once: whichever point comes first."""
@@ -284,6 +334,7 @@ NAMES = {
     "freeze",
     "delay",
     "refused",
+    "interrupted",
     "KILL",
     "KILL QUERY",
     "KILL of an idle session",
@@ -336,6 +387,10 @@ def _delay(rng: random.Random, workload: Workload, size: Size) -> Fault:
     return Delay(*_byte(rng, size), rng.uniform(0.0005, 0.004))
 
 
+def _interrupt(rng: random.Random, workload: Workload, size: Size) -> Fault:
+    return Interrupt(rng.uniform(0.0001, 0.002))
+
+
 def _freeze(rng: random.Random, workload: Workload, size: Size) -> Fault:
     return Freeze(*_byte(rng, size))
 
@@ -350,6 +405,7 @@ CHEAP: tuple[tuple[Draw, float], ...] = (
     (_full, 2),
     (_refuse, 1),
     (_delay, 2),
+    (_interrupt, 4),
 )
 
 #: How many of two at once there are among them.

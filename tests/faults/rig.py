@@ -188,6 +188,7 @@ class Rig:
         self.connection: Any = None
         #: How often faults have struck since they were armed.
         self.struck = 0
+        self._ends: list[Callable[[], None]] = []
         place = {
             "host": self.proxy.host,
             "port": self.proxy.port,
@@ -280,8 +281,14 @@ class Rig:
         """Note a fault that struck by other means."""
         self.struck += 1
 
+    def at_end(self, end: Callable[[], None]) -> None:
+        """Call that when the faults are disarmed."""
+        self._ends.append(end)
+
     def disarm(self) -> bool:
         """Let everything pass again; return whether a fault struck since they were armed."""
+        while self._ends:
+            self._ends.pop()()
         self.proxy.run(self._disarm)
         struck, self.struck = self.struck, 0
         return struck > 0

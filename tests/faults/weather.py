@@ -31,9 +31,9 @@ from tests.servers import APP, Account, Kind, Server
 #: Seconds until every thread must have got through a unit when a fault is over.
 PATIENCE = 40.0
 
-#: Seconds: shorter than every time-out of the programs but ``stale_after``, and longer than a lease
-#: and a read time-out of one second.
-SHORT, LONG = 0.35, 1.7
+#: Seconds: shorter than every time-out of the programs but ``stale_after``; longer than a lease, a
+#: ``reopen_after`` and a ``read_timeout`` of one second; and longer than ``connect_timeout``.
+SHORT, LONG, VERY_LONG = 0.35, 1.7, 3.6
 
 #: Seconds between two blows of a storm.
 BLOW = 0.01
@@ -453,6 +453,7 @@ SCENES: dict[str, Scene] = {
     "1040 for whoever connects": Scene(full_for_new, 0.5),
     "server stopped, shorter than time-outs": Scene(stopped, SHORT),
     "server stopped, longer than time-outs": Scene(stopped, LONG),
+    "server stopped, longer than connect_timeout": Scene(stopped, VERY_LONG),
     "server killed and started again": Scene(crashed, 0.2),
     "server restarted": Scene(restarted),
     "max_connections lowered": Scene(crowded, 1.0),

@@ -10,7 +10,7 @@ import pymysql
 
 import slsmysql
 from tests.faults.ledger import ATTEMPTS, Book, Entry, Told, Violation
-from tests.faults.points import Fault, Size
+from tests.faults.points import Fault, InterruptError, Size
 from tests.faults.rig import COUNTERS, Rig
 from tests.faults.workloads import Workload, WrongAnswerError, acknowledge
 
@@ -60,6 +60,11 @@ class Worker:
         except WrongAnswerError as error:
             self.book.violations.append(Violation("answer", attempt, str(error)))
             told, through = "unknown", False
+        except InterruptError:
+            # Where it was by then, a program does not know.
+            through = False
+            if told == "committed":
+                told = "unknown"
         except Errors as error:
             through = False
             if told == "committed":

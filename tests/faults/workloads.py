@@ -170,6 +170,18 @@ def withdrawn(connection: Any, attempt: int, counter: int) -> None:
     connection.rollback()
 
 
+def invoked(connection: Any, attempt: int, counter: int) -> None:
+    """Two rows and the move of a counter, committed by a handler in an invocation."""
+    with slsmysql.invocation():
+        transaction(connection, attempt, counter)
+
+
+def abandoned(connection: Any, attempt: int, counter: int) -> None:
+    """Work that a handler leaves open: the end of its invocation rolls it back."""
+    with slsmysql.invocation():
+        _write(connection, attempt, counter)
+
+
 class Workload(NamedTuple):
     """A unit of work, and what it leaves."""
 
@@ -196,7 +208,7 @@ class Workload(NamedTuple):
         """What is in its requests, each a place for a fault."""
         if self.run in {read, stream}:
             return ("FROM book",)
-        if self.run is withdrawn:
+        if self.done == "failed":
             return ("INSERT", "UPDATE", "ROLLBACK")
         return ("INSERT",) if self.autocommit else ("INSERT", "UPDATE", "COMMIT")
 
@@ -213,6 +225,8 @@ WORKLOADS = (
     Workload(read, parts=0, moves=False),
     Workload(stream, parts=0, moves=False, plain=False),
     Workload(withdrawn, done="failed"),
+    Workload(invoked, plain=False),
+    Workload(abandoned, done="failed", plain=False),
 )
 
 
