@@ -18,6 +18,7 @@ from tests.proxy import (
     Point,
     Proxy,
     ProxyError,
+    and_then,
     answer,
     call,
     connecting,
@@ -204,6 +205,41 @@ def test_a_function_is_called_while_the_packet_is_held(plain: Plain, proxy: Prox
     ask(connection, "SELECT 5")
     order.append("answered")
     assert order == ["held", "answered"]
+
+
+def test_a_function_is_called_when_the_packet_is_on_its_way(
+    plain: Plain, proxy: Proxy, params: dict[str, Any]
+) -> None:
+    """The server has the request by then, and can be asked about it."""
+    connection = plain()
+    name = f"passed-{connection.thread_id()}"
+    found: list[Any] = []
+
+    def wait_for_the_lock() -> None:
+        # Not by way of the proxy, whose thread this is.
+        with pymysql.connect(**params) as direct:
+            while not (seen := ask(direct, f"SELECT IS_USED_LOCK('{name}')")[0][0]):
+                pass
+            found.append(seen)
+
+    proxy.when(request("GET_LOCK"), and_then(wait_for_the_lock))
+    assert ask(connection, f"SELECT GET_LOCK('{name}', 0)") == ((1,),)
+    assert found == [connection.thread_id()]
+
+
+def test_links_that_are_closed_can_be_forgotten(plain: Plain, proxy: Proxy) -> None:
+    """A long run keeps what is open, and goes on counting."""
+    first, second = plain(), plain()
+    links = list(proxy.links)
+    first.close()
+    proxy.wait(lambda: not links[0].open)
+    proxy.forget()
+    assert proxy.links == links[1:]
+    assert proxy.requests == []
+    assert len(links[1].requests) == 1
+    with proxy.counting() as counted:
+        ask(second, "SELECT 1")
+    assert counted.statements == ["SELECT 1"]
 
 
 def test_a_server_that_hangs_up_is_passed_on(plain: Plain, proxy: Proxy) -> None:
