@@ -76,9 +76,8 @@ def frozen(task: Task, units: int) -> Book:
     """Do units of work in which the connection freezes: several at a time, as each only waits."""
 
     def wait(number: int) -> Book:
-        timeout = points.READ_TIMEOUT[task.backend]
         rng = random.Random(f"{task.seed}-{number}")
-        with task.rig(read_timeout=timeout, connect_timeout=2, reuse=False) as rig:
+        with task.rig(read_timeout=points.READ_TIMEOUT, connect_timeout=2, reuse=False) as rig:
             return at_points_of(rig, rng, units // WAITERS, points.draw_freeze)
 
     book = Book()

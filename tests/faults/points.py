@@ -33,8 +33,8 @@ from tests.proxy import (
     request,
 )
 
-#: Seconds until a worker gives up on an answer. The C extension knows whole seconds only.
-READ_TIMEOUT = {"c": 1, "pure": 0.25}
+#: Seconds until a worker gives up on an answer. The C extension knows whole ones only.
+READ_TIMEOUT = 1
 
 #: What a full server says before the hand-shake, or for an account's limit.
 FULL = {
