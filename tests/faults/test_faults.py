@@ -17,19 +17,19 @@ from hypothesis import strategies as st
 
 from slsmysql.err import OperationalError, OutcomeUnknownError
 from slsmysql.lifecycle import Lifecycle
-from tests.faults import points
+from tests.faults import points, worker
 from tests.faults.campaign import Pool, Task, at_points_of
 from tests.faults.ledger import Book
 from tests.faults.points import HOW, TOWARD, WHEN, Fault, Size
 from tests.faults.rig import Rig, Site
 from tests.faults.weather import SCENES, Weather
 from tests.faults.worker import LIVES, Worker
-from tests.faults.workloads import WORKLOADS, Workload
+from tests.faults.workloads import WORKLOADS, Workload, expect
 from tests.fix_servers import Backend
 from tests.servers import KINDS, Kind
 
 #: Faulted units at points, for each server and back end, and how many of them with TLS.
-POINTS, POINTS_IN_TLS = 4250, 50
+POINTS, POINTS_IN_TLS = 4300, 50
 
 #: Units that freeze.
 FREEZES = 40
@@ -137,21 +137,21 @@ def faults(draw: st.DrawFn, workload: Workload, size: Size) -> Fault:
 
 def test_any_sequence_of_faults(rig: Rig) -> None:
     """No sequence of units of work and faults that Hypothesis finds is told wrongly."""
-    worker = Worker(rig, Book(), random.Random(SEED))
+    busy = Worker(rig, Book(), random.Random(SEED))
 
     @settings(deadline=None)
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        worker.book = book = Book()
+        busy.book = book = Book()
         try:
             for _ in range(data.draw(st.integers(1, 3))):
                 workload = data.draw(st.sampled_from(WORKLOADS))
                 begin = data.draw(st.sampled_from(LIVES))
-                size = worker.size(workload, begin)
+                size = busy.size(workload, begin)
                 fault = data.draw(faults(workload, size))
                 second = data.draw(st.none() | faults(workload, size))
-                worker.begin(begin)
-                worker.unit(workload, points.Both(fault, second) if second else fault)
+                busy.begin(begin)
+                busy.unit(workload, points.Both(fault, second) if second else fault)
         finally:
             # In any case: a draw may end an example in the middle.
             rig.judge(book)
@@ -195,3 +195,25 @@ def test_a_broken_package_is_caught(
     monkeypatch.setattr(Lifecycle, "_failed", breaks)
     book = at_points_of(rig, random.Random(SEED), CAUGHT_IN)
     assert {violation.wrong for violation in book.violations} >= caught
+
+
+def refused(connection: Any, attempt: int, counter: int) -> None:
+    """Work that never gets through."""
+    raise OperationalError(1205, "Lock wait timeout exceeded")
+
+
+def misled(connection: Any, attempt: int, counter: int) -> None:
+    """Work whose read gives what is not so."""
+    expect(1, 2)
+
+
+@pytest.mark.parametrize("site", ["mariadb"], indirect=True)
+@pytest.mark.parametrize(("run", "wrong"), [(refused, "stuck"), (misled, "answer")])
+def test_what_only_a_worker_sees_is_told(
+    monkeypatch: pytest.MonkeyPatch, rig: Rig, run: Callable[[Any, int, int], None], wrong: str
+) -> None:
+    """Who does not get through when the fault is over is stuck, and a wrong answer is told."""
+    monkeypatch.setattr(worker, "PATIENCE", 0.0)
+    book = Book()
+    Worker(rig, book, random.Random(SEED)).unit(Workload(run, parts=0, moves=False))
+    assert [violation.wrong for violation in book.violations] == [wrong]

@@ -7,7 +7,7 @@ from tests.faults.soak import SLACK, Held, Soaked, soaked
 from tests.fix_servers import Backend
 
 #: Units of work, and units between two faults; 100 000 and 300 with the long command.
-UNITS, EVERY = 2500, 25
+UNITS, EVERY = 2000, 20
 
 
 def test_nothing_grows(site: Site, backend: Backend) -> None:
