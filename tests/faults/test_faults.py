@@ -160,6 +160,15 @@ def test_any_sequence_of_faults(rig: Rig) -> None:
     check()
 
 
+def test_a_new_connection_is_in_the_size(rig: Rig) -> None:
+    """Where a unit of work connects, faults strike in its connect as well."""
+    busy = Worker(rig, Book(), random.Random(SEED))
+    new, kept = busy.size(WORKLOADS[0], "new"), busy.size(WORKLOADS[0], "kept")
+    assert min(kept) > 0
+    assert new.to_server > 2 * kept.to_server
+    assert new.to_client > 2 * kept.to_client
+
+
 # -- the laboratory can fail -----------------------------------------------------------------------
 
 
