@@ -109,7 +109,8 @@ def test_faults_for_a_while(weathers: dict[Kind, Book], kind: Kind) -> None:
     """In any weather what a fleet of programs is told is what is there, and all recover."""
     book = weathers[kind]
     assert book.violations == []
-    assert set(book.faults) >= {*SCENES}
+    # Whom a process's end meets in the middle of an attempt is a matter of luck.
+    assert set(book.faults) >= {name for name, scene in SCENES.items() if not scene.for_one}
 
 
 # -- what strikes where, by Hypothesis -------------------------------------------------------------
