@@ -191,8 +191,6 @@ class Orders:
     place: int
     seed: str
     forks: bool = False
-    #: Whether a server with TLS is there, for one thread of four.
-    tls: dict[str, Any] | None = None
 
 
 def forked(connection: Any, attempt: int, counter: int) -> None:
@@ -225,11 +223,10 @@ class Program:
             "lease": rng.choice([900, 1]),
             "stale_after": rng.choice([0, 0.2, 1]),
             "reopen_after": rng.choice([300, 1]),
+            "ssl_disabled": thread % 4 != 3,
             **BACKOFF,
             **orders.connect,
         }
-        if orders.tls is not None and thread % 4 == 3:
-            keywords = {**keywords, "ssl_disabled": False, **orders.tls}
         self.connect = functools.partial(slsmysql.connect, **keywords)
 
     def _journal(self, suffix: str) -> Journal:
@@ -355,7 +352,6 @@ class Fleet:
     folder: Path
     connect: dict[str, Any]
     seed: str
-    tls: dict[str, Any] | None = None
     crews: list[Crew] = field(default_factory=list)
     #: What was in force in each odd epoch.
     faults: dict[int, str] = field(default_factory=dict)
@@ -381,7 +377,6 @@ class Fleet:
             place=place,
             seed=self.seed,
             forks=threads == 1,
-            tls=self.tls,
         )
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.fleet"],

@@ -78,8 +78,10 @@ class Weather:
         # A MariaDB that is started without a limit does not take one later.
         options = (*OPTIONS_BY_KIND[kind], f"--max-user-connections={NO_LIMIT}")
         with contextlib.ExitStack() as stack:
-            self.servers = [stack.enter_context(servers.start(kind, options=options))]
-            self.servers.append(stack.enter_context(servers.start(kind, options=options)))
+            self.servers = [
+                stack.enter_context(servers.start(kind, tls=True, options=options))
+                for _ in range(2)
+            ]
             name = f"test_faults_{secrets.token_hex(6)}"
             self.databases = [Database(Site.of(server), name) for server in self.servers]
             self.reader(self.databases[1], on=True)
@@ -90,11 +92,9 @@ class Weather:
                 "port": self.proxy.port,
                 "user": APP.user,
                 "database": name,
-                "ssl_disabled": True,
             }
-            tls = {"ssl_verify_cert": None} if kind == "mysql" else None
             self.folder = Path(folder)
-            self.fleet = Fleet(self.folder, place, f"{seed}-{kind}", tls)
+            self.fleet = Fleet(self.folder, place, f"{seed}-{kind}")
             self.password = APP.password
             self.tell_password()
             self._stack = stack.pop_all()
