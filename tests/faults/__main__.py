@@ -11,7 +11,8 @@ many units as asked for), and ``soak``. A unit of work counts when a fault struc
 force while it ran. The same seed plays the same faults; only races are nobody's to repeat.
 
 The exit status is 0 when nothing was lost, doubled, split or told wrongly, nothing grew in the
-soak, and the control group was caught; else 1.
+soak, and the control group was caught; else 1. Ctrl-C ends it: it tells what there is by then, and
+its status is 1.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ class Run:
         self.sites: dict[Kind, Site] = {}
         self.versions: dict[str, str] = {}
         self.begun = time.monotonic()
+        #: Whether it was ended before its time: what there is by then is told.
+        self.interrupted = False
         self._told = threading.Lock()
 
     @property
@@ -91,9 +94,10 @@ class Run:
 
     @property
     def is_right(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether all was done, and nothing is wrong."""
         grown = any(each.grown or each.violations for each in self.soaks.values())
-        return not self.total.violations and self.caught and not grown
+        wrong = self.total.violations or not self.caught or grown or self.interrupted
+        return not wrong
 
     def tell(self, what: str) -> None:
         """Show where it is."""
@@ -234,6 +238,7 @@ class Run:
                 }
                 for name, each in sorted(self.soaks.items())
             },
+            "interrupted": self.interrupted,
             "right": self.is_right,
         }
 
@@ -258,7 +263,10 @@ class Run:
             grown = "; ".join([*each.grown, *each.violations]) or "nothing grew"
             print(f"soak ({name}), {each.units} units, {each.faulted} faulted: {grown}")
             print(f"   {each.before}\n   {each.after}")
-        print("nothing is wrong" if self.is_right else "SOMETHING IS WRONG")
+        if self.interrupted:
+            print("interrupted")
+        else:
+            print("nothing is wrong" if self.is_right else "SOMETHING IS WRONG")
 
 
 def _sum(book: Book) -> Totals:
@@ -301,7 +309,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--units: at least 1")
     run = Run(chosen)
     print(f"seed {run.seed}", file=sys.stderr)
-    run.run()
+    try:
+        run.run()
+    except KeyboardInterrupt:
+        run.interrupted = True
     run.print()
     if chosen.json:
         chosen.json.write_text(json.dumps(run.as_dict(), indent=1) + "\n")

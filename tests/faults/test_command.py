@@ -64,6 +64,23 @@ def test_what_a_soak_finds_is_wrong(run: Run, sessions: int, violations: list[st
     assert not run.is_right
 
 
+def test_ctrl_c_tells_what_there_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that is ended before its time has its tables, and has proved nothing."""
+
+    def interrupted(run: Run) -> None:
+        run.books["a"].write("cut", [Entry(1, "committed", 1)])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "run", interrupted)
+    report = tmp_path / "report.json"
+    assert main(["--json", str(report)]) == 1
+    assert "cut " in capsys.readouterr().out
+    found = json.loads(report.read_text())
+    assert (found["interrupted"], found["total"]["faulted units"]) == (True, 1)
+
+
 @pytest.mark.parametrize("arguments", [["--units", "0"], ["--only", "luck"], ["--server", "x"]])
 def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """What cannot be asked for is refused before anything starts."""
