@@ -1,0 +1,1 @@
+"""slsmysql in a function under AWS Lambda's own runtime client."""
