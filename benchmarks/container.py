@@ -10,7 +10,12 @@ loaded there, with the import of its driver and its module-level connection.
 Every container is a process with an interpreter and memory of its own. It takes one invocation at
 a time from its socket and knows nothing of being frozen in between.
 
-    python -m benchmarks.container FD
+    python -m benchmarks.container FD [--preload MODULE ...] [--command WORD ...]
+
+Preloaded modules are in the runtime, so that a container's start is without their imports: as if it
+was restored from a snapshot. With a command a container is that program (another language's
+runtime), with its socket as file descriptor 3; it says its process id as soon as it has started,
+and takes its orders as one that was forked does.
 
 FD is a connected Unix socket of four-byte messages: 0 starts a container, whose own socket comes
 along as ancillary data; a process id releases a dead one. The zygote says 0 itself once it is
@@ -24,6 +29,7 @@ each invocation, and answers each with a line.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import gc
 import importlib
@@ -36,7 +42,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 #: A message on the control socket.
@@ -44,6 +50,9 @@ ORDER = struct.Struct("!i")
 
 #: The order to start a container; any other is a process id to release.
 START = 0
+
+#: The file descriptor of the socket, for a program that is a container.
+CHANNEL = 3
 
 #: The standard library as a warm runtime has it: what Lambda's own runtime client and the
 #: drivers under test import of it, the same for all.
@@ -93,13 +102,15 @@ class Context:
         return max(0, round((self._deadline - time.monotonic()) * 1000))
 
 
-def main(control: socket.socket) -> None:
+def main(control: socket.socket, command: Sequence[str] = (), preload: Sequence[str] = ()) -> None:
     """Fork a container for each message that asks for one, until the socket is closed."""
-    for name in RUNTIME:
+    for name in () if command else RUNTIME:
         importlib.import_module(name)
     guests = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
     if extra := guests & {"pymysql", "MySQLdb", "mysql", "_mysql_connector", "slsmysql"}:
         raise SystemExit(f"a warm runtime has no driver in it, this one has: {sorted(extra)}")
+    for name in preload:
+        importlib.import_module(name)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the platform says when it is over
     gc.freeze()  # so that the children's collector does not copy the parent's pages
     children: set[int] = set()
@@ -116,6 +127,8 @@ def main(control: socket.socket) -> None:
         pid = os.fork()
         if pid == 0:
             control.close()
+            if command:
+                become(command, sockets[0])
             contain(socket.socket(fileno=sockets[0]))
         os.close(sockets[0])
         children.add(pid)
@@ -127,6 +140,17 @@ def main(control: socket.socket) -> None:
     seconds = sum(one.ru_utime + one.ru_stime for one in usage)
     with contextlib.suppress(OSError):  # a platform that has died does not listen any more
         control.sendall(json.dumps({"cpu": seconds}).encode())
+
+
+def become(command: Sequence[str], channel: int) -> NoReturn:
+    """Be a container by way of another program."""
+    try:
+        os.dup2(channel, CHANNEL)
+        os.set_inheritable(CHANNEL, True)  # also where it was that number already
+        os.closerange(CHANNEL + 1, 256)
+        os.execvp(command[0], list(command))
+    finally:
+        os._exit(1)  # never back into the zygote's loop
 
 
 def contain(channel: socket.socket) -> NoReturn:
@@ -185,7 +209,8 @@ def invoke(
 
 def describe(error: BaseException) -> dict[str, Any]:
     """Return class, number and text of an exception."""
-    first = error.args[0] if error.args else None
+    told = getattr(error, "orig", None) or error  # what SQLAlchemy has wrapped
+    first = told.args[0] if told.args else None
     return {
         "kind": type(error).__name__,
         "errno": first if isinstance(first, int) else None,
@@ -194,4 +219,9 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("control", type=int)
+    arguments.add_argument("--preload", nargs="*", default=[])
+    arguments.add_argument("--command", nargs=argparse.REMAINDER, default=[])
+    given = arguments.parse_args()
+    main(socket.socket(fileno=given.control), given.command, given.preload)

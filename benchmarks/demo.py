@@ -14,40 +14,36 @@ The exit status is 0 when slsmysql made no error and no contender lost or double
 from __future__ import annotations
 
 import argparse
-import asyncio
 import importlib.util
 import json
 import signal
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pymysql
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from benchmarks import report
 from benchmarks.fleet import (
     Arrivals,
     Audit,
     Contender,
-    Cost,
     Fleet,
     Result,
     Sample,
     Summary,
-    Traffic,
     adapt,
     difference,
     rising_bursts,
 )
-from benchmarks.monitor import Monitor
-from benchmarks.platform_posix import Platform, Zygote
+from benchmarks.platform_posix import Platform
+from benchmarks.stage import bars, environment, fill_shelves, perform
 from tests import servers
 
 #: The function that the fleet runs.
@@ -59,14 +55,10 @@ SERVERS: dict[servers.Kind, str] = {"mariadb": "MariaDB", "mysql": "MySQL"}
 #: The one that must not fail.
 OURS = "slsmysql"
 
-#: The tables of the handler. ``request`` has an index that is not unique, on purpose: a row that
+#: The handler's other table. ``request`` has an index that is not unique, on purpose: a row that
 #: is written twice has to show up as two rows, not as an error.
-TABLES = (
-    """CREATE TABLE products (id INT PRIMARY KEY, shelf INT NOT NULL, name VARCHAR(40) NOT NULL,
-    price DECIMAL(8, 2) NOT NULL, KEY (shelf)) ENGINE=InnoDB""",
-    """CREATE TABLE orders (id BIGINT AUTO_INCREMENT PRIMARY KEY, request VARCHAR(40) NOT NULL,
-    product INT NOT NULL, price DECIMAL(8, 2) NOT NULL, KEY (request)) ENGINE=InnoDB""",
-)
+ORDERS = """CREATE TABLE orders (id BIGINT AUTO_INCREMENT PRIMARY KEY, request VARCHAR(40) NOT NULL,
+    product INT NOT NULL, price DECIMAL(8, 2) NOT NULL, KEY (request)) ENGINE=InnoDB"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +75,6 @@ class Scenario:
     work: float
     fleet: Fleet
     arrivals: Arrivals
-
-
-def prepare(root: pymysql.Connection[Any]) -> None:
-    """Make the tables of the handler and fill the shelves."""
-    with root.cursor() as cursor:
-        cursor.execute("USE test")
-        for statement in TABLES:
-            cursor.execute(statement)
-        cursor.executemany(
-            "INSERT INTO products (id, shelf, name, price) VALUES (%s, %s, %s, %s)",
-            [(n, n % 10, f"product {n}", 5 + n * 7 % 40) for n in range(50)],
-        )
 
 
 def play(scenario: Scenario, driver: str, folder: Path, progress: Progress) -> Result:
@@ -126,62 +106,19 @@ def play(scenario: Scenario, driver: str, folder: Path, progress: Progress) -> R
         pymysql.connect(unix_socket=str(server.socket), user="root", autocommit=True) as root,
         (folder / f"{driver}.log").open("wb") as log,
     ):
-        prepare(root)
-        environment = {
-            "DB_HOST": server.host,
-            "DB_PORT": str(server.port),
-            "DB_USER": server.app.user,
-            "DB_PASSWORD": server.app.password,
-            "DB_NAME": "test",
-            "WORK_SECONDS": str(scenario.work),
-        }
+        fill_shelves(root, ORDERS)
         progress.update(bar, description=driver)
-        monitor = Monitor(root, server.pid)
+        contender = Contender(driver, handler, environment(server, scenario.work))
         try:
-            with Zygote(log) as zygote:
-                platform = Platform(scenario.fleet, Contender(driver, handler, environment), zygote)
-                before = time.process_time()
-                asyncio.run(run(platform, scenario.arrivals, monitor, watch))
-                wall, own = platform.now(), time.process_time() - before
+            result = perform(contender, scenario.fleet, scenario.arrivals, server, root, log, watch)
         except Exception:
             progress.console.print(server.log_tail(), markup=False, highlight=False)
             raise
-        progress.update(bar, completed=len(platform.invocations), failed=platform.failed)
-        growth, cpu = monitor.growth(), monitor.cpu()
+        progress.update(bar, completed=len(result.invocations))
         with root.cursor() as cursor:
             cursor.execute("SELECT request, COUNT(*) FROM orders GROUP BY request")
             rows = {request: int(count) for request, count in cursor.fetchall()}
-    return Result(
-        contender=driver,
-        invocations=tuple(platform.invocations),
-        samples=tuple(monitor.samples),
-        started=platform.started,
-        ends=dict(platform.ends),
-        traffic=Traffic.of(scenario.server, growth),
-        cost=Cost(wall=wall, platform=own, containers=zygote.cpu, server=cpu, late=platform.late),
-        audit=Audit.compare(platform.invocations, rows),
-    )
-
-
-async def run(
-    platform: Platform,
-    arrivals: Arrivals,
-    monitor: Monitor,
-    show: Callable[[Platform, Sample], None],
-) -> None:
-    """Play the arrivals while the monitor watches; the error of either ends both."""
-    tasks = [
-        asyncio.create_task(platform.run(arrivals)),
-        asyncio.create_task(monitor.watch(platform, show)),
-    ]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
+    return replace(result, audit=Audit.compare(result.invocations, rows))
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -284,18 +221,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def play_all(scenario: Scenario, drivers: Sequence[str], console: Console) -> list[Result]:
     """Run one driver after the other, with a progress bar for each."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("[red]{task.fields[failed]} failed"),
-        TextColumn("{task.fields[alive]} containers"),
-        TextColumn("{task.fields[open]} connections"),
-        TimeElapsedColumn(),
-    )
     with (
         tempfile.TemporaryDirectory(prefix="slsmysql-demo-") as folder,
-        Progress(*columns, console=console) as progress,
+        bars(console) as progress,
     ):
         return [play(scenario, driver, Path(folder), progress) for driver in drivers]
 

@@ -96,6 +96,24 @@ class Arrivals:
             times.extend(burst.at + dice.random() * burst.within for _ in range(burst.count))
         return cls(tuple(sorted(times)))
 
+    @classmethod
+    def read(cls, path: Path) -> Arrivals:
+        """Read a trace: a moment a line, in seconds, in any order; ``#`` begins a comment.
+
+        The first arrival is the start of the run, whatever its moment: time stamps will do.
+        """
+        times = []
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if text := line.partition("#")[0].strip():
+                try:
+                    times.append(float(text))
+                except ValueError:
+                    raise ValueError(f"{path}, line {number}: not a moment: {text!r}") from None
+                if not math.isfinite(times[-1]):
+                    raise ValueError(f"{path}, line {number}: not a moment: {text!r}")
+        times.sort()
+        return cls(tuple(time - times[0] for time in times))
+
 
 class Fate(enum.Enum):
     """How a container ends."""
@@ -124,6 +142,7 @@ class Fleet:
     :param loading: no container is started while so many others are loading their handlers on a
         processor. A real container has its own; here, hundreds that share two would all get
         nowhere. One that waits for the server takes none, and does not count.
+    :param spares: runtimes that have been started before the run, for the first containers.
     :param lifetime: a container is recycled at an age drawn evenly from this range, in seconds.
     :param lost: proportion of the recycled ones that is frozen for ever.
     :param killed: proportion that is killed while frozen. The rest is terminated.
@@ -134,6 +153,7 @@ class Fleet:
     containers: int = 240
     starts: float = 30.0
     loading: int = 8
+    spares: int = 0
     lifetime: tuple[float, float] = (12.0, 50.0)
     lost: float = 0.25
     killed: float = 0.2
@@ -168,13 +188,20 @@ class Contender:
     """A handler and the world in which its containers run.
 
     :param name: what tables and figures call it.
-    :param handler: Python file with a function ``handler(event, context)``.
+    :param handler: Python file with a function ``handler(event, context)``, or what ``command``
+        takes for it.
     :param environment: what a container finds in ``os.environ`` beside the platform's own.
+    :param command: the program that a container runs, if it is not Python: it speaks as
+        ``benchmarks.container`` does on its file descriptor 3.
+    :param preload: modules that a container has loaded when it starts, as one that is restored from
+        a snapshot has; a command finds them behind its arguments.
     """
 
     name: str
     handler: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    preload: tuple[str, ...] = ()
 
 
 def adapt(source: str, module: str) -> str:
@@ -498,6 +525,7 @@ class Summary:
     :param errors: how many of each class and number.
     :param latency: arrival to result, of the invocations told as done.
     :param handler: inside the handler, of the same.
+    :param first: arrival to result, of those that a container was started for.
     :param init: loading the handler's module, of the cold starts that succeeded.
     :param started: containers started.
     :param peak_alive: most containers alive at once.
@@ -510,6 +538,7 @@ class Summary:
     errors: Mapping[str, int]
     latency: Spread | None
     handler: Spread | None
+    first: Spread | None
     init: Spread | None
     started: int
     peak_alive: int
@@ -528,6 +557,7 @@ class Summary:
             errors=dict(errors.most_common()),
             latency=Spread.of(each.latency for each in done),
             handler=Spread.of(each.handler for each in done if each.handler is not None),
+            first=Spread.of(each.latency for each in done if each.cold),
             init=Spread.of(each.init for each in done if each.init is not None),
             started=result.started,
             peak_alive=max((sample.alive for sample in result.samples), default=0),

@@ -44,6 +44,10 @@ from benchmarks.fleet import (
 #: Seconds that a container has to go after SIGTERM, before SIGKILL.
 GRACE = 2.0
 
+#: Runtimes that are started at once before a run, and the seconds that one may take.
+BOOTING = 8
+BOOT = 60.0
+
 #: Seconds that the zygote has to end what is left of the fleet.
 END = 15.0
 
@@ -119,6 +123,17 @@ class Channel:
         """Take the streams of a connected socket."""
         self._reader = reader
         self._writer = writer
+        self._pid = 0
+
+    async def pid(self, timeout: float) -> int:
+        """Return the container's process id, which is its first word: its runtime has started.
+
+        :param timeout: in seconds.
+        :raises ContainerError: there is none.
+        """
+        if not self._pid:
+            self._pid = int((await self.hear(timeout))["pid"])
+        return self._pid
 
     def tell(self, **order: Any) -> None:
         """Write an order; the socket's buffer is larger than any, so nobody waits."""
@@ -155,17 +170,21 @@ class Channel:
 class Zygote:
     """The fork server, in a session of its own, out of the reach of a terminal's Ctrl-C."""
 
-    def __init__(self, log: BinaryIO) -> None:
+    def __init__(self, log: BinaryIO, contender: Contender) -> None:
         """Start it.
 
         :param log: where the standard output and errors of all containers go.
+        :param contender: whose containers it starts.
         """
+        options = ["--preload", *contender.preload]
+        if contender.command:
+            options = ["--command", *contender.command, *contender.preload]
         #: Processor seconds of the zygote and all containers; known when it has ended.
         self.cpu: float | None = None
         self._control, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.container", str(theirs.fileno())],
+                [sys.executable, "-m", "benchmarks.container", str(theirs.fileno()), *options],
                 pass_fds=[theirs.fileno()],
                 cwd=Path(__file__).parents[1],
                 stdin=subprocess.DEVNULL,
@@ -242,6 +261,7 @@ class Platform:
         self._expected = 0
         self._launched = 0
         self._next_start = 0.0
+        self._spares: deque[Channel] = deque()
         self._door = asyncio.Lock()
         self._loading: set[Container] = set()
         self._finished: asyncio.Future[None]
@@ -250,6 +270,17 @@ class Platform:
     def now(self) -> float:
         """Return the seconds since the start of the run."""
         return time.monotonic() - self._begin
+
+    async def warm_up(self) -> None:
+        """Have runtimes in store, with no handler yet, as function platforms do.
+
+        A container that outnumbers them pays for its own.
+        """
+        wanted = min(self.fleet.spares, self.fleet.containers)
+        while missing := min(BOOTING, wanted - len(self._spares)):
+            batch = [await self._zygote.start() for _ in range(missing)]
+            await asyncio.gather(*(channel.pid(BOOT) for channel in batch))
+            self._spares.extend(batch)
 
     async def run(self, arrivals: Arrivals) -> None:
         """Play the arrivals, and return when each of them has its result.
@@ -276,6 +307,8 @@ class Platform:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            while self._spares:
+                self._spares.pop().close()
 
     def _dispatch(self) -> None:
         """Give the waiting requests to containers, new ones if there is none at rest."""
@@ -319,41 +352,44 @@ class Platform:
         """Lead a container from its cold start to its end."""
         request = first
         fate = Fate.DISCARDED
-        channel = await self._start(container)
-        try:
+        with contextlib.closing(await self._start(container)) as channel:
             try:
-                await self._init(container, channel)
-            finally:
-                self._loading.discard(container)
-            while True:
-                event = {"request": request.id, "number": request.number}
-                channel.tell(event=event, timeout=self.fleet.timeout)
-                reply = await channel.hear(self.fleet.timeout)
-                self._note(container, request, first, Phase.HANDLER, reply)
-                following = await self._rest(container)
-                if following is None:
-                    break
-                request = following
-            fate = container.life.fate
-        except InitError as error:
-            self._note(container, request, first, Phase.INIT, {"error": error.args[0]})
-            self.pool.remove(container)
-        except ContainerError as error:
-            word = {"kind": type(error).__name__, "errno": None, "message": str(error)}
-            self._note(container, request, first, Phase.PLATFORM, {"error": word})
-            self.pool.remove(container)
-        self._dispatch()
-        await self._end(container, channel, fate)
+                try:
+                    await self._init(container, channel)
+                finally:
+                    self._loading.discard(container)
+                while True:
+                    event = {"request": request.id, "number": request.number}
+                    channel.tell(event=event, timeout=self.fleet.timeout)
+                    reply = await channel.hear(self.fleet.timeout)
+                    self._note(container, request, first, Phase.HANDLER, reply)
+                    following = await self._rest(container)
+                    if following is None:
+                        break
+                    request = following
+                fate = container.life.fate
+            except InitError as error:
+                self._note(container, request, first, Phase.INIT, {"error": error.args[0]})
+                self.pool.remove(container)
+            except ContainerError as error:
+                word = {"kind": type(error).__name__, "errno": None, "message": str(error)}
+                self._note(container, request, first, Phase.PLATFORM, {"error": word})
+                self.pool.remove(container)
+            self._dispatch()
+            await self._end(container, channel, fate)
 
     async def _start(self, container: Container) -> Channel:
         """Start a container's process when its turn has come."""
         async with self._door:
             await asyncio.sleep(self._next_start - self.now())
             # No event tells that a process has begun to wait: it has to be looked at.
-            while sum(map(on_processor, self._loading)) >= self.fleet.loading:  # noqa: ASYNC110
+            while (  # noqa: ASYNC110
+                len(self._loading) >= self.fleet.loading
+                and sum(map(on_processor, self._loading)) >= self.fleet.loading
+            ):
                 await asyncio.sleep(GAP)
             self._next_start = self.now() + 1 / self.fleet.starts
-            channel = await self._zygote.start()
+            channel = self._spares.popleft() if self._spares else await self._zygote.start()
             self._loading.add(container)
         self.started += 1
         self.alive += 1
@@ -365,7 +401,7 @@ class Platform:
         channel.tell(
             handler=str(self.contender.handler), environment=dict(self.contender.environment)
         )
-        container.pid = (await channel.hear(self.fleet.timeout))["pid"]
+        container.pid = await channel.pid(self.fleet.timeout)
         reply = await channel.hear(self.fleet.timeout)
         if "error" in reply:
             raise InitError(reply["error"])
@@ -400,7 +436,6 @@ class Platform:
             os.kill(container.pid, signal.SIGKILL)  # the id is ours until it is released
             await channel.silent()
             self._zygote.release(container.pid)
-        channel.close()
 
     def _note(
         self,
