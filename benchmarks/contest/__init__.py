@@ -1,0 +1,1 @@
+"""Fleets of functions with slsmysql, and with what its users would pick instead."""
