@@ -333,7 +333,8 @@ class Platform:
     def _expire(self, container: Container) -> None:
         """End a container whose time has come: now, or when it has finished what it does."""
         if self.pool.take_away(container):
-            container.job.set_result(None)
+            if not container.job.cancelled():  # the run is over
+                container.job.set_result(None)
         else:
             container.over = True
 
