@@ -198,6 +198,7 @@ class Manager:
             max_retries=settings.max_retries,
         )
         retries = 0
+        refusal: err.Error | None = None
         while True:
             try:
                 made = attempt(max(left(), _SHORTEST_ATTEMPT))
@@ -218,8 +219,13 @@ class Manager:
                     self._full(errno)
                 delay = next(delays, None)
                 if delay is None:
+                    if refusal is not None and errno in _CLIENTS and left() <= 0:
+                        # Cut short by the budget, not by the server, which has said why before.
+                        self._give_up_connecting(_errno(refusal), began, retries, OUT_OF_TIME)
+                        raise refusal from None
                     self._give_up_connecting(errno, began, retries, OUT_OF_TIME)
                     raise
+                refusal = None if errno in _CLIENTS else error
                 longer = policy.wait_after(errno, delay, env.random.random())
                 if longer > delay:
                     delay = max(delay, min(longer, left() - _SHORTEST_ATTEMPT))
@@ -549,6 +555,8 @@ _REAP_IN_VAIN = 3.0
 #: Seconds between two counts of our account's connections, which the same list gives.
 _COUNT_AGAIN = 1.0
 _NO_SUCH_THREAD = 1094
+#: The numbers of the client's own errors.
+_CLIENTS = range(2000, 3000)
 #: Errors of MySQL's have numbers from here on; what the driver or we raise otherwise has none.
 _FIRST_OF_SERVERS = 1000
 #: Refused for want of a privilege, or because the server has no such table.

@@ -329,6 +329,26 @@ def test_the_last_real_error_is_raised() -> None:
     assert caught.value.args == (1053, "Server shutdown in progress")
 
 
+@pytest.mark.parametrize(("after", "raised"), [(1040, 1040), (2013, 2013)])
+def test_an_attempt_that_the_budget_cuts_short_is_no_real_error(after: int, raised: int) -> None:
+    """Where time runs out in an attempt the server's last refusal is told, if there was one."""
+    it = rig()
+    errors = [refused(1040), refused(after)]
+
+    def attempt(left: float) -> Any:
+        if errors:
+            it.world.now += 0.5
+            raise errors.pop(0)
+        it.world.now += left
+        raise refused(2013)
+
+    with pytest.raises(err.OperationalError) as caught:
+        it.manager.connect(attempt, seconds=10)
+    assert caught.value.args[0] == raised
+    (failed,) = [event for event in it.told if event.name == "connect_failed"]
+    assert failed.errno == raised
+
+
 @pytest.mark.parametrize("errno", [1045, 1044, 1049, 1129, 1130, 2026, 2059, 1064])
 def test_what_no_retry_mends_fails_at_once(errno: int) -> None:
     """A wrong password, database or host costs one attempt and no time."""
