@@ -108,7 +108,7 @@ def test_exit_in_development_mode(python: Python, proxy: Proxy) -> None:
 
 
 def test_there_is_no_thread_but_the_programs(python: Python, table: Numbers) -> None:
-    """Whatever is done with connections, no thread is started: none would run in a frozen one."""
+    """Whatever is done with connections, no thread is left: none would run in a frozen one."""
     said = python(
         """
 import threading
