@@ -257,6 +257,17 @@ if importlib.util.find_spec("numpy"):
 
 SQL_MODES = ["", "NO_BACKSLASH_ESCAPES", "ANSI", "ANSI,NO_BACKSLASH_ESCAPES"]
 
+#: Text by their `str()`, with a quote in it: docs/differences.md, `spoken-text`.
+SPOKEN = {
+    "a cursor",
+    "a type",
+    "an exception",
+    "array",
+    "object",
+    "object in a list",
+    "subclass of dict",
+}
+
 
 @pytest.mark.parametrize("name", VALUES)
 def test_a_parameter_is_bound_as_by_pymysql(both: Both, name: str) -> None:
@@ -266,6 +277,8 @@ def test_a_parameter_is_bound_as_by_pymysql(both: Both, name: str) -> None:
     def scenario(side: Side, connection: Any) -> None:
         cursor = connection.cursor()
         for mode in SQL_MODES:
+            if name in SPOKEN and "NO_BACKSLASH_ESCAPES" in mode:
+                continue
             cursor.execute(f"SET sql_mode='{mode}'")
             side.attempt(f"{mode}: mogrify", cursor.mogrify, "SELECT %s", (make(),))
             side.attempt(f"{mode}: by name", cursor.mogrify, "SELECT %(a)s", {"a": make()})
