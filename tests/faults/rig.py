@@ -204,7 +204,7 @@ class Rig:
         """Return a rig whose worker connects with slsmysql and retries soon."""
         security: dict[str, Any] = {"ssl_disabled": True}
         if tls:
-            security = {"ssl_ca": site.ca, "ssl_verify_cert": True} if site.ca else {}
+            security = {"ssl_ca": site.ca, "ssl_verify_identity": True} if site.ca else {}
         given = {"use_pure": pure, "connect_timeout": 10, **BACKOFF, **security, **keywords}
         return cls(site, tls=tls, **given)
 
