@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-#: tox's environment `package` has what builds; elsewhere `pytest` collects nothing here.
-collect_ignore_glob = [] if importlib.util.find_spec("build") else ["test_*.py"]
+#: tox's environment `package` has what builds; elsewhere `pytest` collects nothing here. (A module
+#: "build" may be found anywhere: the folder that setuptools leaves behind.)
+collect_ignore_glob = [] if importlib.util.find_spec("twine") else ["test_*.py"]
 
 ROOT = Path(__file__).parents[2]
 
