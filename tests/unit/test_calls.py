@@ -61,14 +61,14 @@ def test_a_point_select_takes_few_calls(connected: Open) -> None:
         cursor.execute(POINT, (5,))
         cursor.fetchall()
 
-    check(work, 20)
+    check(work, 15)
 
 
 def test_an_insert_takes_few_calls(connected: Open) -> None:
     """`execute()` of an insert with two parameters stays within its bound."""
     connection, _ = connected()
     cursor = connection.cursor()
-    check(lambda: cursor.execute(INSERT, ("soap", Decimal("1.99"))), 20)
+    check(lambda: cursor.execute(INSERT, ("soap", Decimal("1.99"))), 14)
 
 
 def test_fetchone_is_one_call(connected: Open) -> None:
@@ -82,7 +82,7 @@ def test_fetchone_is_one_call(connected: Open) -> None:
 def test_making_and_closing_a_cursor_takes_few_calls(connected: Open) -> None:
     """`cursor()` and `close()` stay within their bound."""
     connection, _ = connected()
-    check(lambda: connection.cursor().close(), 7)
+    check(lambda: connection.cursor().close(), 4)
 
 
 def test_a_commit_takes_few_calls(connected: Open) -> None:
@@ -95,7 +95,7 @@ def test_a_commit_takes_few_calls(connected: Open) -> None:
         cursor.execute(INSERT, ("soap", Decimal("1.99")))
         connection.commit()
 
-    check(work, execute + 10)
+    check(work, execute + 8)
 
 
 def test_a_commit_of_nothing_takes_next_to_no_calls(connected: Open) -> None:
