@@ -196,9 +196,13 @@ class Connection(Lifecycle, Generic[C]):
 
         :return: the number of rows, found or affected.
         """
-        told, self._effect = self._effect, None
-        # A subclass of Cursor may run another statement in between: its text is another object.
-        effect = told[1] if told is not None and told[0] is sql else None
+        effect = None
+        told = self._effect
+        if told is not None:
+            self._effect = None
+            # A subclass of Cursor may run another statement in between: its text is another object.
+            if told[0] is sql:
+                effect = told[1]
         if isinstance(sql, str):
             if effect is None:
                 effect = known_effects.get(sql) or effect_of(sql)
@@ -208,7 +212,7 @@ class Connection(Lifecycle, Generic[C]):
             sql = b"" + sql[: len(sql)]
             if effect is None:
                 effect = effect_of(sql.decode(self.encoding, "replace"))
-        self._affected_rows = count = self._run(sql, effect, unbuffered=unbuffered)
+        self._affected_rows = count = self._run(sql, effect, unbuffered)
         return count
 
     # -- transactions --------------------------------------------------------------------------

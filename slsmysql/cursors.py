@@ -77,9 +77,17 @@ class Cursor:
     #: Whether a subclass wants to be asked for the next result where there is none, too.
     _asks_nextset = False
 
+    # What a new cursor has; to be found in the class costs less than to be set in each.
     connection: Connection[Any] | None
+    warning_count: int = 0
+    rownumber: int = 0
+    rowcount: int = -1
+    arraysize: int = 1
     lastrowid: int | None
-    _rows: Any
+    _description: Any = None
+    _executed: Any = None
+    _result: MySQLResult | None = None
+    _rows: Any = None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Find out which of the methods that are left out where that shows nothing it has."""
@@ -89,14 +97,6 @@ class Cursor:
     def __init__(self, connection: Connection[Any]) -> None:
         """Make a cursor of ``connection``; talks to nobody."""
         self.connection = connection
-        self.warning_count: int = 0
-        self.rownumber: int = 0
-        self.rowcount: int = -1
-        self.arraysize: int = 1
-        self._description: Any = None
-        self._executed: Any = None
-        self._result: MySQLResult | None = None
-        self._rows = None
 
     @property
     def description(self) -> Any:
@@ -125,7 +125,10 @@ class Cursor:
                     pass
         finally:
             self.connection = None
-        connection._cursor_closed()
+        if connection._handle is not None and connection._monotonic() >= (
+            connection._server.next_look
+        ):
+            connection._cursor_closed()
 
     def __enter__(self) -> Self:
         """Return the cursor."""
@@ -166,8 +169,8 @@ class Cursor:
         current = self._result
         if current is None or current is not connection._result or not current.has_next:
             return None
-        self._clear_result()
         with connection._lock:
+            self._clear_result()
             connection.next_result(unbuffered=unbuffered)
             self._do_get_result()
         return True
@@ -182,11 +185,15 @@ class Cursor:
 
     def _mogrify(self, query: Any, args: Any) -> Any:
         connection = self.connection or self._get_db()
-        escape = connection.escape
         if isinstance(args, (tuple, list)):
             find = connection._literals().get
-            args = tuple([find(type(item), escape)(item) for item in args])
+            texts = []
+            for item in args:  # a comprehension costs a call
+                literal = find(type(item))
+                texts.append(connection.escape(item) if literal is None else literal(item))
+            args = tuple(texts)
         elif isinstance(args, dict):
+            escape = connection.escape
             args = {key: escape(item) for key, item in args.items()}
         else:
             warnings.warn(
@@ -194,7 +201,7 @@ class Cursor:
                 DeprecationWarning,
                 stacklevel=3,
             )
-            args = escape(args)
+            args = connection.escape(args)
         try:
             return query % args
         except TypeError as error:
@@ -224,19 +231,21 @@ class Cursor:
         if self._asks_nextset or (result is not None and result.has_next):
             while self.nextset():
                 pass
-        if args is not None:
-            if connection._handle is None:
-                connection._wake()
-            template, query = query, self._mogrify(query, args)
-            if (
-                not (connection._encoders.changed or connection._escapes_itself)
-                and type(template) is str
-            ):
-                # What the statement does is read from its text before the parameters.
-                effect = known_effects.get(template) or effect_of(template)
-                if effect is PLAIN_READ or effect is OTHER:
-                    connection._effect = (query, effect)
-                # Of anything else (SET time_zone = %s) the values matter, too.
+        if args is None:
+            count = self._query(query)
+            self._executed = query
+            return count
+        if connection._handle is None:
+            connection._wake()
+        template, query = query, self._mogrify(query, args)
+        if type(template) is str and not (
+            connection._encoders.changed or connection._escapes_itself
+        ):
+            # What the statement does is read from its text before the parameters.
+            effect = known_effects.get(template) or effect_of(template)
+            if effect is PLAIN_READ or effect is OTHER:
+                connection._effect = (query, effect)
+            # Of anything else (SET time_zone = %s) the values matter, too.
         try:
             count = self._query(query)
         finally:
@@ -401,14 +410,20 @@ class Cursor:
 
     def _query(self, query: Any) -> int:
         connection = self.connection or self._get_db()
-        self._clear_result()
         # Held for both, or a thread of somebody's who shares the connection would take the result.
-        with connection._lock:
+        lock = connection._lock
+        lock.acquire()  # `with` costs twice as much
+        try:
             if self._unbuffered:
                 connection.query(query, unbuffered=True)
             else:
                 connection.query(query)
             self._do_get_result()
+        except BaseException:
+            self._clear_result()
+            raise
+        finally:
+            lock.release()
         if self._rows is None and not self._unbuffered:
             return self.rowcount  # nothing to fetch
         count = RowCount(self.rowcount)
@@ -427,6 +442,8 @@ class Cursor:
     def _do_get_result(self) -> None:
         self._result = result = (self.connection or self._get_db())._result
         assert result is not None
+        self.rownumber = 0
+        self._description = None
         self.rowcount = result.affected_rows
         self.warning_count = result.warning_count
         self.lastrowid = result.insert_id

@@ -14,7 +14,7 @@ import warnings
 from _thread import RLock
 from contextlib import contextmanager, suppress
 from itertools import repeat
-from operator import itemgetter, methodcaller
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from slsmysql import _driver, converters, err, manager
@@ -22,9 +22,9 @@ from slsmysql._driver import Field, Handle, Row
 from slsmysql.constants import CLIENT, CR, FIELD_TYPE
 from slsmysql.cursors import Cursor
 from slsmysql.events import Teller
-from slsmysql.manager import Manager, environment
+from slsmysql.manager import Manager, current_invocation, environment
 from slsmysql.options import Secret
-from slsmysql.results import MySQLResult, Stream
+from slsmysql.results import Columns, MySQLResult, Stream
 from slsmysql.session import (
     AUTOCOMMIT,
     IN_TRANSACTION,
@@ -76,15 +76,12 @@ _DEADLOCKS = frozenset({1205, 1213})
 _TIMED_OUT = frozenset({1969, 3024})
 #: 1290 is also raised for other options of the server's than this.
 _READ_ONLY_WORDS = ("read-only", "read_only", "read only")
-#: Shapes of results whose decoders are kept.
-_MOST_SHAPES = 256
-_MISSING: Any = object()
+#: Results whose columns are kept.
+_MOST_COLUMNS = 256
 _PACKAGE = f"{__package__}."
 _NEVER = float("-inf")
 #: Text of ours is ASCII; whatever else a server makes of it is no reason to fail.
 _readable = methodcaller("decode", "utf-8", "replace")
-#: What decides how a column's values are read, of ``Handle.raw_fields``.
-_KIND, _COLLATION = itemgetter(8), itemgetter(6)
 #: AWS Lambda sets it anew for each invocation (Lambda developer guide, "runtime environment
 #: variables"); elsewhere it is not there and never changes.
 _INVOCATION = "_X_AMZN_TRACE_ID"
@@ -164,7 +161,8 @@ class Lifecycle:
         self._wall = environment.wall
 
         conv = converters.conversions if options.conv is None else options.conv
-        self._decoder_cache: dict[tuple[Any, ...], Any] = {}
+        #: By the codec and what ``Handle.columns`` gave.
+        self._columns: dict[tuple[object, ...], Columns] = {}
         self.encoders, self.decoders = converters.split(conv)
 
         self.host = options.host
@@ -360,14 +358,14 @@ class Lifecycle:
         rows: Sequence[Row] = []
         while True:
             if more:
-                rows = _rows(handle, [_readable] * len(handle.raw_fields()))
+                rows = _rows(handle, [_readable] * len(handle.columns()))
             if not handle.more:
                 return rows
             more = handle.next()
 
     def _adopt(self, handle: Handle, lease: int | None) -> None:
         self._handle = handle
-        self._decoder_cache.clear()  # another handle may be of the other back end
+        self._columns.clear()  # another handle may be of the other back end
         self._lease = lease
         self._read_only = False
         self._state.status = handle.status
@@ -539,7 +537,7 @@ class Lifecycle:
 
     # -- a statement ---------------------------------------------------------------------------
 
-    def _run(self, sql: bytes, effect: Effect, *, unbuffered: bool = False) -> int:
+    def _run(self, sql: bytes, effect: Effect, unbuffered: bool = False) -> int:
         lock = self._lock
         lock.acquire()
         try:
@@ -558,10 +556,11 @@ class Lifecycle:
                 if result.unbuffered_active or result.has_next:
                     self._drain(result)
                 self._result = None
+            state = self._state
             if effect.asks:
-                self._state.asks = True
-            self._state.worked = True
-            self._used_in = manager.current_invocation()
+                state.asks = True
+            state.worked = True
+            self._used_in = current_invocation()
             self._running = effect
             self._busy = True
             try:
@@ -588,12 +587,10 @@ class Lifecycle:
             status = handle.status
             warning_count = handle.warning_count
         else:
-            result._raw_fields = raw = handle.raw_fields()
-            result._encoding = encoding = self.encoding
-            shape = (encoding, *map(_KIND, raw), *map(_COLLATION, raw))
-            decoders = self._decoder_cache.get(shape, _MISSING)
-            if decoders is _MISSING:
-                decoders = self._make_decoders(handle, raw, shape)
+            key = (self.encoding, *handle.columns())
+            columns = self._columns.get(key) or self._new_columns(handle, key)
+            result._columns = columns
+            decoders = columns.decoders
             if unbuffered:
                 result.stream = Stream(self, decoders)
                 result.unbuffered_active = True
@@ -620,10 +617,11 @@ class Lifecycle:
         self._last = self._monotonic()
         self._last_wall = self._wall()
 
-    def _make_decoders(
-        self, handle: Handle, raw: list[tuple[Any, ...]], shape: tuple[Any, ...]
-    ) -> Any:
-        """Return the columns' decoders; None where the C extension may convert all of them."""
+    def _new_columns(self, handle: Handle, key: tuple[Any, ...]) -> Columns:
+        """Return what ``key`` is of, and keep it."""
+        encoding, *columns = key
+        raw = handle.raw_fields(columns)
+        #: None where the C extension may convert all of them.
         decoders: Any = None
         kinds = {field[8] for field in raw}
         if (
@@ -634,16 +632,13 @@ class Lifecycle:
                 for kind in kinds
             )
         ):
-            decoders = self._column_decoders(raw)
-        if len(self._decoder_cache) >= _MOST_SHAPES:
-            self._decoder_cache.clear()
-        self._decoder_cache[shape] = decoders
-        return decoders
-
-    def _column_decoders(self, raw: list[tuple[Any, ...]]) -> Any:
-        return converters.column_decoders(
-            [Field(*field) for field in raw], self._decoders, self.encoding, self.use_unicode
-        )
+            decoders = converters.column_decoders(
+                [Field(*field) for field in raw], self._decoders, encoding, self.use_unicode
+            )
+        if len(self._columns) >= _MOST_COLUMNS:
+            self._columns.clear()
+        self._columns[key] = found = Columns(raw, encoding, decoders)
+        return found
 
     @property
     def encoders(self) -> dict[Any, Any]:
@@ -661,9 +656,9 @@ class Lifecycle:
 
     @decoders.setter
     def decoders(self, decoders: Mapping[Any, Any]) -> None:
-        self._decoder_cache.clear()
+        self._columns.clear()
         self._decoders = converters.Watched(
-            decoders, converters.usual_decoders, self._decoder_cache.clear
+            decoders, converters.usual_decoders, self._columns.clear
         )
 
     @property
@@ -673,7 +668,7 @@ class Lifecycle:
 
     @use_unicode.setter
     def use_unicode(self, value: object) -> None:
-        self._decoder_cache.clear()
+        self._columns.clear()
         self._use_unicode = bool(value)
 
     def next_result(self, unbuffered: bool = False) -> int:
@@ -760,7 +755,6 @@ class Lifecycle:
         raise error
 
     def _end_stream(self, result: MySQLResult, handle: Handle) -> None:
-        handle.end_rows()
         result.end_stream()
         result.rows = None
         result.warning_count = handle.warning_count
@@ -997,15 +991,14 @@ class Lifecycle:
         return self._state.replaceable() and not self._state.status & IN_TRANSACTION
 
     def _cursor_closed(self) -> None:
-        # Manager.due(), without its two calls.
-        if self._handle is not None and self._monotonic() >= self._server.next_look:
-            result = self._result
-            # What a program may still ask about its last statement.
-            asked_for = self._state.asks or (result is not None and bool(result.warning_count))
-            self._boundary(
-                sql_allowed=not asked_for and result is not None and result.rows is not None,
-                may_give_up=not asked_for,
-            )
+        """Run the boundary; its caller has seen, without two calls, that a look may be due."""
+        result = self._result
+        # What a program may still ask about its last statement.
+        asked_for = self._state.asks or (result is not None and bool(result.warning_count))
+        self._boundary(
+            sql_allowed=not asked_for and result is not None and result.rows is not None,
+            may_give_up=not asked_for,
+        )
 
     def _boundary(self, *, sql_allowed: bool, may_give_up: bool = True) -> None:
         """Look at the server's load if that is due, and give the handle back if that helps.
@@ -1068,20 +1061,20 @@ class Lifecycle:
     # -- the end of a transaction, and of the connection -----------------------------------------
 
     def _end_transaction(self, sql: bytes, effect: Effect) -> None:
-        with self._lock:
-            if not (self._closed or self._deferred or self._broken is not None) and (
-                self._handle is None or not self._state.worked
+        lock = self._lock
+        lock.acquire()  # `with` costs twice as much
+        try:
+            state, result = self._state, self._result
+            if not (state.worked and self._handle is not None) and not (
+                self._closed or self._deferred or self._broken is not None
             ):
                 # Dormant, or no statement has been sent since the last end of a transaction:
                 # there is nothing that could be open.
                 return
-            nothing_open = not self._state.dirty and not self._state.pins and not self._unread()
-            rolled_back_anyway = effect.rolls_back and not self._state.pins
+            dirty, pins = state.dirty, bool(state.pins)
+            unread = result is not None and (result.unbuffered_active or result.has_next)
             # Both outlive the end of a transaction: FOUND_ROWS(), and MariaDB's warnings.
-            result = self._result
-            asked_for = bool(
-                self._state.asks or self._state.next_only or (result and result.warning_count)
-            )
+            quiet = not (state.asks or state.next_only or (result and result.warning_count))
             try:
                 self._run(sql, effect)
             except err.InterfaceError:
@@ -1092,15 +1085,19 @@ class Lifecycle:
                 # The end of the unit of work: it is told now that it failed, if it did.
                 self._broken = None
                 # Lost with nothing to commit, or rolled back by the loss itself: it did not.
-                if not (nothing_open or rolled_back_anyway):
+                if pins or ((dirty or unread) and not effect.rolls_back):
                     raise
             self._result = None
-            self._state.worked = bool(self._state.status & IN_TRANSACTION)
+            state.worked = bool(state.status & IN_TRANSACTION)
             if self._read_only and self._handle is not None and self._at_rest():
                 # The next transaction finds the server that may write.
                 self._handle.quit()
                 self._handle = None
-        self._boundary(sql_allowed=not asked_for, may_give_up=not asked_for)
+        finally:
+            lock.release()
+        if self._last >= self._server.next_look:
+            # Not due at its answer, just now: spares the call.
+            self._boundary(sql_allowed=quiet, may_give_up=quiet)
 
     def _detach(self) -> Handle | None:
         self._closed = True
@@ -1195,14 +1192,12 @@ def _rows(handle: Handle, decoders: Any) -> list[Row]:
             while len(batch) == _BATCH:
                 batch = []
                 handle.read_rows(batch, _BATCH, native=False)
-            handle.end_rows()
             with suppress(err.Error):
                 while handle.more:
                     if handle.next():
-                        _rows(handle, [None] * len(handle.raw_fields()))
+                        _rows(handle, [None] * len(handle.columns()))
             raise
         if len(batch) < _BATCH:
-            handle.end_rows()
             return rows + made if rows else made
         rows += made
 

@@ -7,9 +7,41 @@ from typing import TYPE_CHECKING, Any
 from slsmysql._driver import Field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from slsmysql.lifecycle import Lifecycle
+
+
+class Columns:
+    """The columns of results: kept, as a program's statements have the same ones each time."""
+
+    __slots__ = ("_description", "_encoding", "_fields", "_raw", "count", "decoders")
+
+    def __init__(self, raw: Sequence[tuple[Any, ...]], encoding: str, decoders: Any) -> None:
+        """Keep what ``Handle.raw_fields`` tells, its names in ``encoding``.
+
+        :param decoders: what makes the values of each; None where the handle may convert.
+        """
+        self._raw = raw
+        self._encoding = encoding
+        self.decoders: Any = decoders
+        self.count: int = len(raw)
+        self._fields: list[Field] | None = None
+        self._description: Any = None
+
+    @property
+    def fields(self) -> list[Field]:
+        """Their definitions."""
+        if self._fields is None:
+            self._fields = [Field.of(raw, self._encoding) for raw in self._raw]
+        return self._fields
+
+    @property
+    def description(self) -> Any:
+        """PEP 249's description."""
+        if self._description is None:
+            self._description = tuple([field.description() for field in self.fields])
+        return self._description
 
 
 class MySQLResult:
@@ -25,32 +57,23 @@ class MySQLResult:
     unbuffered_active: bool = False
     #: While rows are streamed.
     stream: Stream | None = None
-    #: The columns, None without a result set; their names are in this codec.
-    _raw_fields: list[tuple[Any, ...]] | None = None
-    _encoding = "utf8"
-    _fields: list[Field] | None = None
-    _description: Any = None
+    #: The columns, None without a result set.
+    _columns: Columns | None = None
 
     @property
     def fields(self) -> list[Field]:
         """The columns."""
-        if self._fields is None:
-            self._fields = [Field.of(raw, self._encoding) for raw in self._raw_fields or ()]
-        return self._fields
+        return self._columns.fields if self._columns is not None else []
 
     @property
     def field_count(self) -> int:
         """The number of columns; 0 without a result set."""
-        return len(self._raw_fields) if self._raw_fields else 0
+        return self._columns.count if self._columns is not None else 0
 
     @property
     def description(self) -> Any:
         """PEP 249's description, or None without a result set."""
-        if self._raw_fields is None:
-            return None
-        if self._description is None:
-            self._description = tuple([field.description() for field in self.fields])
-        return self._description
+        return self._columns.description if self._columns is not None else None
 
     def _read_rowdata_packet_unbuffered(self) -> Any:
         """Return the next row of a streamed result, or None."""

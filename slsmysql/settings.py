@@ -305,8 +305,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every value, then those that must fit together."""
-        for name in NAMES:
-            _check(name, getattr(self, name), name)
+        for name, usual in _USUAL.items():
+            value = getattr(self, name)
+            if value is not usual:
+                _check(name, value, name)
         _check_order(self, "zombie_min_timeout", "zombie_max_timeout")
         _check_order(self, "backoff_base", "backoff_cap")
 
@@ -406,4 +408,5 @@ def _check_order(settings: Settings, smaller: str, larger: str) -> None:
         )
 
 
+_USUAL: Final[dict[str, object]] = {item.name: item.default for item in fields(Settings)}
 _DEFAULT: Final = Settings()

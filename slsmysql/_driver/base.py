@@ -8,10 +8,13 @@ server, ``alive`` is False and the handle is only good for ``abandon()``.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from slsmysql import err
 from slsmysql.constants import CR, ER
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
 
 Row = tuple[Any, ...]
 
@@ -139,21 +142,21 @@ class Handle(Protocol):
     def status(self) -> int:
         """The server's status word as last heard, without a round trip."""
 
-    def raw_fields(self) -> list[tuple[Any, ...]]:
-        """The columns of the result set at hand, each a tuple in ``Field``'s order.
+    def columns(self) -> Sequence[Hashable]:
+        """The columns of the result set at hand, as this back end has them."""
+
+    def raw_fields(self, columns: Sequence[Any]) -> Sequence[tuple[Any, ...]]:
+        """What ``columns`` gave, each a tuple in ``Field``'s order.
 
         Names are as the server sent them: bytes in the connection's character set.
         """
 
     def read_rows(self, into: list[Row], size: int, native: bool) -> None:
-        """Append the next rows: ``size`` of them, or fewer at the end, and then no more.
+        """Append the next rows to an empty list: ``size`` of them, or fewer, which ends the result.
 
         Their values are bytes or None; Python's own if ``native``, which the C back end can do.
         What was read before an error is in ``into``.
         """
-
-    def end_rows(self) -> None:
-        """Tell that all rows have been read."""
 
     def ping(self) -> bool:
         """COM_PING; False when the session is gone."""

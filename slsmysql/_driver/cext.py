@@ -13,7 +13,6 @@ import re
 import socket
 import ssl  # noqa: F401 - must be loaded before the extension brings an OpenSSL of its own
 from itertools import islice
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import _mysql_connector
@@ -37,6 +36,8 @@ from slsmysql.charset import charset_by_name
 from slsmysql.constants import CLIENT, CR, SERVER_STATUS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from slsmysql.options import Options, Secret
 
 _DriverError = _mysql_connector.MySQLInterfaceError
@@ -91,33 +92,25 @@ class CHandle:
 
     backend = "c"
     __slots__ = (
-        "_affected_rows",
-        "_insert_id",
         "_local_infile",
         "_m",
-        "_status",
-        "_warning_count",
+        "affected_rows",
         "alive",
+        "columns",
         "host_info",
+        "insert_id",
         "maybe_read",
         "message",
         "pending",
         "protocol_version",
-        "raw_fields",
         "secure",
         "server_capabilities",
         "server_charset_id",
         "server_version",
+        "status",
         "thread_id",
+        "warning_count",
     )
-
-    # What the extension knows by itself: functions of its own in slots, and properties that call
-    # them without a line of Python in between.  (Those without "st_" let other threads in before
-    # they look.)
-    affected_rows = property(methodcaller("_affected_rows"))
-    insert_id = property(methodcaller("_insert_id"))
-    warning_count = property(methodcaller("_warning_count"))
-    status = property(methodcaller("_status"))
 
     def __init__(
         self,
@@ -152,7 +145,8 @@ class CHandle:
             use_unicode=False,
             plugin_dir=_PLUGINS,
         )
-        self._bind(m)
+        self.columns = m.fetch_fields
+        self.affected_rows = self.insert_id = self.warning_count = 0
         arguments: dict[str, Any] = {
             "host": options.host,
             "user": as_text(options.user),
@@ -199,13 +193,7 @@ class CHandle:
         self.protocol_version = m.get_proto_info()
         self.server_capabilities = m.st_server_capabilities() & 0xFFFFFFFF
         self.server_charset_id = charset.id if charset else 0
-
-    def _bind(self, m: Any) -> None:
-        self._affected_rows = m.st_affected_rows
-        self._insert_id = m.st_insert_id
-        self._warning_count = m.st_warning_count
-        self._status = m.st_server_status
-        self.raw_fields = m.fetch_fields
+        self.status = m.st_server_status()
 
     @staticmethod
     def _connect_error(error: Any, options: Options) -> err.Error:
@@ -251,6 +239,7 @@ class CHandle:
             self._m.free_result()
         except _DriverError:
             self.alive = False
+        self.status = self._m.st_server_status()
         if errno in ENDS_SESSION:
             self.alive = False
         if message == LOCAL_INFILE_REFUSED:
@@ -295,6 +284,11 @@ class CHandle:
         if m.have_result_set:
             self.pending = True
             return True
+        # What `_heard` does, without its call.
+        self.affected_rows = m.st_affected_rows()
+        self.insert_id = m.st_insert_id()
+        self.status = m.st_server_status()
+        self.warning_count = m.st_warning_count()
         return False
 
     def next(self) -> bool:
@@ -309,12 +303,26 @@ class CHandle:
         if m.have_result_set:
             self.pending = True
             return True
+        self._heard()
         return False
+
+    def _heard(self) -> None:
+        """Take what an OK packet has told."""
+        m = self._m
+        # Those without "st_" let other threads in before they look.
+        self.affected_rows = m.st_affected_rows()
+        self.insert_id = m.st_insert_id()
+        self.status = m.st_server_status()
+        self.warning_count = m.st_warning_count()
 
     @property
     def more(self) -> bool:
         """See ``Handle.more``."""
         return bool(self.status & _MORE_RESULTS)
+
+    def raw_fields(self, columns: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+        """See ``Handle.raw_fields``."""
+        return columns
 
     def read_rows(self, into: list[Row], size: int, native: bool) -> None:
         """See ``Handle.read_rows``; ``native`` lets the extension convert."""
@@ -325,11 +333,11 @@ class CHandle:
             into.extend(islice(iter(m.fetch_row, None), size))
         except BaseException as error:
             self._fail(error)
-
-    def end_rows(self) -> None:
-        """See ``Handle.end_rows``."""
-        self._m.free_result()
-        self.pending = False
+        if len(into) < size:
+            m.free_result()
+            self.pending = False
+            self.status = m.st_server_status()
+            self.warning_count = m.st_warning_count()
 
     def ping(self) -> bool:
         """See ``Handle.ping``."""
@@ -338,7 +346,9 @@ class CHandle:
         except BaseException:
             self.alive = False
             raise
-        if not answered:
+        if answered:
+            self._heard()
+        else:
             self.alive = False
         return answered
 
@@ -366,6 +376,7 @@ class CHandle:
             self._m.select_db(text)
         except BaseException as error:
             self._fail(error)
+        self._heard()
 
     def reset(self) -> None:
         """See ``Handle.reset``."""
@@ -376,6 +387,7 @@ class CHandle:
         if not done:
             self.alive = False
             raise err.OperationalError(CR.CR_SERVER_LOST, LOST_MESSAGE)
+        self._heard()
 
     def set_up_done(self) -> None:
         """See ``Handle.set_up_done``: the extension cannot change them, nor has it to."""
@@ -392,7 +404,7 @@ class CHandle:
         self.alive = False
         m, self._m = self._m, _CLOSED
         if m is not _CLOSED:
-            self._bind(_CLOSED)
+            self.columns = _refuse
             try:
                 if not self.pending:
                     # With rows left it would read them all.

@@ -38,6 +38,8 @@ from slsmysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
 from slsmysql.options import Secret, ssl_context
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from slsmysql.options import Options
 
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
@@ -527,10 +529,14 @@ class PureHandle:
             self._raise_packet(packet)
         self._ok(packet)
 
-    def raw_fields(self) -> list[tuple[Any, ...]]:
+    def columns(self) -> list[bytes]:
+        """See ``Handle.columns``; here their packets."""
+        return self._columns
+
+    def raw_fields(self, columns: Sequence[bytes]) -> list[tuple[Any, ...]]:
         """See ``Handle.raw_fields``; here with the declared length as the twelfth item."""
         try:
-            return [_column(packet) for packet in self._columns]
+            return [_column(packet) for packet in columns]
         except (LookupError, struct.error):
             self._malformed()
 
@@ -602,9 +608,6 @@ class PureHandle:
         except BaseException:
             self.alive = False
             raise
-
-    def end_rows(self) -> None:
-        """See ``Handle.end_rows``: the end's packet has told all."""
 
     def ping(self) -> bool:
         """See ``Handle.ping``."""

@@ -70,9 +70,8 @@ def ask(handle: Handle, sql: bytes, *, native: bool = False) -> list[tuple[Any, 
     """Return the rows of a statement with one result set, read to the end."""
     assert handle.query(sql)
     assert handle.pending
-    handle.raw_fields()
+    handle.columns()
     rows = fetch(handle, native=native)
-    handle.end_rows()
     assert (handle.pending, handle.more) == (False, False)
     return rows
 
@@ -251,7 +250,6 @@ def test_rows_come_in_portions(handle: Handle) -> None:
     assert fetch(handle, 2) == [(b"4",), (b"5",)]
     assert handle.pending
     assert fetch(handle, 2) == []
-    handle.end_rows()
     assert (handle.pending, handle.more) == (False, False)
     assert ask(handle, b"SELECT 1") == [(b"1",)]
 
@@ -260,9 +258,8 @@ def test_a_result_without_rows_has_columns(handle: Handle) -> None:
     """Names are bytes in the connection's character set; types, flags and lengths are there."""
     run(handle, b"CREATE TABLE t (id INT NOT NULL PRIMARY KEY, s VARCHAR(20), d DECIMAL(8, 3))")
     assert handle.query(b"SELECT id, s AS alias, d FROM t AS u")
-    number, text, decimal = [Field.of(raw, "utf8") for raw in handle.raw_fields()]
+    number, text, decimal = [Field.of(raw, "utf8") for raw in handle.raw_fields(handle.columns())]
     assert fetch(handle, 10) == []
-    handle.end_rows()
     assert (number.name, number.org_name, number.table_name, number.org_table) == (
         "id",
         "id",
@@ -288,9 +285,8 @@ def test_no_columns_of_an_earlier_result(handle: Handle) -> None:
     with pytest.raises(err.ProgrammingError):
         handle.query(b"SELECT nonsense FROM nowhere")
     assert handle.query(b"SELECT 3 AS three")
-    assert [Field.of(raw, "utf8").name for raw in handle.raw_fields()] == ["three"]
+    assert [Field.of(raw, "utf8").name for raw in handle.raw_fields(handle.columns())] == ["three"]
     assert fetch(handle, 9) == [(b"3",)]
-    handle.end_rows()
 
 
 def test_several_results_follow_each_other(open_handle: Open) -> None:
@@ -299,15 +295,13 @@ def test_several_results_follow_each_other(open_handle: Open) -> None:
     run(handle, b"CREATE TABLE t (n INT)")
     assert handle.query(b"SELECT 1; INSERT INTO t VALUES (1), (2); SELECT 2, 3")
     assert fetch(handle, 9, native=True) in ([(1,)], [(b"1",)])
-    handle.end_rows()
     assert handle.more
     assert not handle.next()
     assert handle.affected_rows == 2
     assert handle.more
     assert handle.next()
-    assert len(handle.raw_fields()) == 2
+    assert len(handle.columns()) == 2
     assert fetch(handle, 9) == [(b"2", b"3")]
-    handle.end_rows()
     assert not handle.more
 
 
@@ -327,7 +321,6 @@ def test_a_procedure_has_its_result_sets_and_one_more(handle: Handle) -> None:
     while True:
         if handle.pending:
             found += fetch(handle, 9)
-            handle.end_rows()
         if not handle.more:
             break
         handle.next()
@@ -365,7 +358,6 @@ def test_an_error_behind_a_result(open_handle: Open) -> None:
     handle = open_handle(client_flag=CLIENT.MULTI_STATEMENTS)
     assert handle.query(b"SELECT 1; SELECT nonsense")
     fetch(handle, 9)
-    handle.end_rows()
     with pytest.raises(err.OperationalError) as caught:
         handle.next()
     assert caught.value.args[0] == ER.BAD_FIELD_ERROR
@@ -400,7 +392,7 @@ def test_a_change_of_the_session_is_told(handle: Handle) -> None:
 
 
 def test_warnings_of_a_result_set_are_counted_at_its_end(handle: Handle) -> None:
-    """`end_rows` knows how many there were."""
+    """`read_rows` knows at the end how many there were."""
     ask(handle, b"SELECT CAST('x' AS SIGNED)")
     assert handle.warning_count == 1
     ask(handle, b"SELECT 1")
@@ -473,7 +465,6 @@ with Proxy((params["host"], params["port"])) as proxy:
     handle.query(b"DO 1")
     assert handle.query(b"SELECT 1")
     handle.read_rows([], 9, False)
-    handle.end_rows()
     handle.ping()
     handle.statistics()
     handle.init_db(params["database"].encode())

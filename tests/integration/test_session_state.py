@@ -53,10 +53,9 @@ def run(handle: Handle, sql: str) -> list[tuple[str | None, ...]]:
     has_rows = handle.query(sql.encode())
     while True:
         if has_rows:
-            handle.raw_fields()
+            handle.columns()
             raw: list[tuple[bytes | None, ...]] = []
             handle.read_rows(raw, 1000, native=False)
-            handle.end_rows()
             rows = [
                 tuple([None if value is None else value.decode() for value in row]) for row in raw
             ]

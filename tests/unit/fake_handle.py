@@ -70,16 +70,17 @@ class Handle:
             return False
         return True
 
-    def raw_fields(self) -> list[tuple[Any, ...]]:
+    def columns(self) -> list[tuple[Any, ...]]:
         """Return the columns of the answer."""
         return self._columns
+
+    def raw_fields(self, columns: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Have them as the C extension does."""
+        return columns
 
     def read_rows(self, into: list[Row], size: int, native: bool) -> None:
         """Give the rows of the answer."""
         into += self._rows
-
-    def end_rows(self) -> None:
-        """Have nothing to end."""
 
     def ping(self) -> bool:
         """Be there."""

@@ -791,15 +791,18 @@ def test_the_first_lease_is_worked_out_by_the_server() -> None:
 
 
 def test_new_sessions_at_once_ask_for_the_load_once() -> None:
-    """Before the limit is known a reading is good for as long as the shortest interval of looks."""
+    """A reading is good for as long as the shortest interval; the third reads the limit."""
     it = rig()
-    session = FakeSession(full_house(95), lease=None)
-    expressions = []
-    for _ in range(3):
-        expressions.append(it.manager.lease_of_new(session)[0])
-        it.world.now += policy.SHORTEST_INTERVAL * 0.6
+    database = full_house(95)
+    session = FakeSession(database, lease=None)
+    told = []
+    for _ in range(5):
+        told.append(it.manager.lease_of_new(session))
+        it.world.now += policy.SHORTEST_INTERVAL * 0.4
     assert it.server.used_at_connect == 95
-    assert expressions == [policy.lease_expression(95, it.manager.settings)] * 3
+    expression = policy.lease_expression(95, it.manager.settings)
+    assert told == [(expression, None)] * 2 + [("5", policy.PRESSED_LEASE)] * 3
+    assert [sql.split()[0] for sql in database.log] == ["STATISTICS", "SELECT", "STATISTICS"]
     assert it.manager.teller.stats.looks == 2
 
 

@@ -133,5 +133,5 @@ def test_converters_that_a_program_has_changed_in_place_count(
     connection = slsmysql.connect(defer_connect=True)
     assert connection.cursor().mogrify("%s", (Decimal(1),)) == "'encoded'"
     handle: Any = Handle()
-    (decode,) = connection._make_decoders(handle, [column(b"n", kind, 63)], ())
+    (decode,) = connection._new_columns(handle, ("utf8", column(b"n", kind, 63))).decoders
     assert decode(b"1") == "decoded"
