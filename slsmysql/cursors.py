@@ -125,9 +125,7 @@ class Cursor:
                     pass
         finally:
             self.connection = None
-        if connection._handle is not None and connection._monotonic() >= (
-            connection._server.next_look
-        ):
+        if connection._monotonic() >= connection._looked_at.next_look:
             connection._cursor_closed()
 
     def __enter__(self) -> Self:
@@ -169,8 +167,8 @@ class Cursor:
         current = self._result
         if current is None or current is not connection._result or not current.has_next:
             return None
+        self._clear_result()
         with connection._lock:
-            self._clear_result()
             connection.next_result(unbuffered=unbuffered)
             self._do_get_result()
         return True
@@ -410,6 +408,7 @@ class Cursor:
 
     def _query(self, query: Any) -> int:
         connection = self.connection or self._get_db()
+        self._clear_result()
         # Held for both, or a thread of somebody's who shares the connection would take the result.
         lock = connection._lock
         lock.acquire()  # `with` costs twice as much
@@ -419,9 +418,6 @@ class Cursor:
             else:
                 connection.query(query)
             self._do_get_result()
-        except BaseException:
-            self._clear_result()
-            raise
         finally:
             lock.release()
         if self._rows is None and not self._unbuffered:
@@ -442,8 +438,6 @@ class Cursor:
     def _do_get_result(self) -> None:
         self._result = result = (self.connection or self._get_db())._result
         assert result is not None
-        self.rownumber = 0
-        self._description = None
         self.rowcount = result.affected_rows
         self.warning_count = result.warning_count
         self.lastrowid = result.insert_id

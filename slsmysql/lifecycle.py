@@ -152,6 +152,8 @@ class Lifecycle:
         self._server = manager.server_for(
             (options.host, options.port, options.unix_socket, options.user)
         )
+        #: Whose `next_look` says when a boundary has anything to do.
+        self._looked_at = self._server if settings.manage_conns else manager.NEVER_LOOKED_AT
         self._manager = Manager(self._server, settings, self._teller)
         self._identity = (options.identity(), settings.manage_conns, settings.lease)
         self._lock = RLock()
@@ -354,14 +356,15 @@ class Lifecycle:
 
     def _simple(self, handle: Handle, sql: str) -> Sequence[tuple[Any, ...]]:
         """Run a statement of our own on ``handle``; return its rows, undecoded but for text."""
-        more = handle.query(self._encode(sql))
+        columns = handle.query(self._encode(sql))
         rows: Sequence[Row] = []
         while True:
-            if more:
-                rows = _rows(handle, [_readable] * len(handle.columns()))
+            if columns:
+                # Their definitions are looked at, so that nonsense is not taken for an answer.
+                rows = _rows(handle, [_readable] * len(handle.raw_fields(columns)))
             if not handle.more:
                 return rows
-            more = handle.next()
+            columns = handle.next()
 
     def _adopt(self, handle: Handle, lease: int | None) -> None:
         self._handle = handle
@@ -576,18 +579,23 @@ class Lifecycle:
         finally:
             lock.release()
 
-    def _read(self, handle: Handle, has_rows: bool, effect: Effect, unbuffered: bool) -> None:
-        """Read a result that ``handle`` has the head of into ``_result``; note what it tells."""
+    def _read(
+        self, handle: Handle, head: Sequence[object] | None, effect: Effect, unbuffered: bool
+    ) -> None:
+        """Read a result into ``_result``; note what it tells.
+
+        :param head: what ``Handle.query`` or ``Handle.next`` has returned.
+        """
         result = MySQLResult()
         state = self._state
-        if not has_rows:
+        if head is None:
             result.affected_rows = handle.affected_rows
             result.insert_id = handle.insert_id
             result.message = handle.message
             status = handle.status
             warning_count = handle.warning_count
         else:
-            key = (self.encoding, *handle.columns())
+            key = (self.encoding, *head)
             columns = self._columns.get(key) or self._new_columns(handle, key)
             result._columns = columns
             decoders = columns.decoders
@@ -599,7 +607,10 @@ class Lifecycle:
                 status = state.status & ~(STATE_CHANGED | MORE_RESULTS)
                 warning_count = 0
             else:
-                rows = _rows(handle, decoders)
+                rows: list[Row] = []
+                handle.read_rows(rows, _BATCH, decoders is None)
+                if decoders is not None or len(rows) == _BATCH:
+                    rows = _all_rows(handle, rows, decoders)
                 result.rows = tuple(rows)
                 result.affected_rows = len(rows)
                 status = handle.status
@@ -1095,8 +1106,7 @@ class Lifecycle:
                 self._handle = None
         finally:
             lock.release()
-        if self._last >= self._server.next_look:
-            # Not due at its answer, just now: spares the call.
+        if self._last >= self._looked_at.next_look:  # most often not: spares the call
             self._boundary(sql_allowed=quiet, may_give_up=quiet)
 
     def _detach(self) -> Handle | None:
@@ -1180,11 +1190,16 @@ def _rows(handle: Handle, decoders: Any) -> list[Row]:
 
     :param decoders: of the columns; None to let the C extension convert.
     """
+    batch: list[Row] = []
+    handle.read_rows(batch, _BATCH, decoders is None)
+    return _all_rows(handle, batch, decoders)
+
+
+def _all_rows(handle: Handle, batch: list[Row], decoders: Any) -> list[Row]:
+    """Do what ``_rows`` does, where the first ``_BATCH`` rows have been read."""
     native = decoders is None
     rows: list[Row] = []
     while True:
-        batch: list[Row] = []
-        handle.read_rows(batch, _BATCH, native)
         try:
             made = batch if native else converters.decode_rows(batch, decoders)
         except Exception:
@@ -1194,12 +1209,15 @@ def _rows(handle: Handle, decoders: Any) -> list[Row]:
                 handle.read_rows(batch, _BATCH, native=False)
             with suppress(err.Error):
                 while handle.more:
-                    if handle.next():
-                        _rows(handle, [None] * len(handle.columns()))
+                    columns = handle.next()
+                    if columns:
+                        _rows(handle, [None] * len(columns))
             raise
         if len(batch) < _BATCH:
             return rows + made if rows else made
         rows += made
+        batch = []
+        handle.read_rows(batch, _BATCH, native)
 
 
 def _answers(handle: Handle, effect: Effect) -> bool:

@@ -156,6 +156,8 @@ def is_mariadb(version: str) -> bool:
 
 _servers: dict[Hashable, Server] = {}
 
+NEVER_LOOKED_AT = Server(next_look=float("inf"))
+
 
 def server_for(key: Hashable) -> Server:
     """Return what is known of the server and account that ``key`` names."""

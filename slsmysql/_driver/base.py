@@ -125,13 +125,14 @@ class Handle(Protocol):
     #: Whether rows of a result set may be left unread.
     pending: bool
 
-    def query(self, sql: bytes) -> bool:
+    def query(self, sql: bytes) -> Sequence[Hashable] | None:
         """Send ``sql`` (COM_QUERY) and read the head of the answer.
 
-        :return: True when a result set follows, which must then be read to its end.
+        :return: when a result set follows, which must then be read to its end, its columns as
+            this back end has them; None when none does.
         """
 
-    def next(self) -> bool:
+    def next(self) -> Sequence[Hashable] | None:
         """Go to the next result of the last command; as ``query``."""
 
     @property
@@ -142,11 +143,8 @@ class Handle(Protocol):
     def status(self) -> int:
         """The server's status word as last heard, without a round trip."""
 
-    def columns(self) -> Sequence[Hashable]:
-        """The columns of the result set at hand, as this back end has them."""
-
     def raw_fields(self, columns: Sequence[Any]) -> Sequence[tuple[Any, ...]]:
-        """What ``columns`` gave, each a tuple in ``Field``'s order.
+        """What ``query`` or ``next`` gave, each a tuple in ``Field``'s order.
 
         Names are as the server sent them: bytes in the connection's character set.
         """

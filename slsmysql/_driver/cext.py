@@ -96,7 +96,6 @@ class CHandle:
         "_m",
         "affected_rows",
         "alive",
-        "columns",
         "host_info",
         "insert_id",
         "maybe_read",
@@ -145,7 +144,6 @@ class CHandle:
             use_unicode=False,
             plugin_dir=_PLUGINS,
         )
-        self.columns = m.fetch_fields
         self.affected_rows = self.insert_id = self.warning_count = 0
         arguments: dict[str, Any] = {
             "host": options.host,
@@ -274,7 +272,7 @@ class CHandle:
         _, errno, message = rows[-1]
         return server_error(int(errno), message.decode("utf-8", "replace"), None)
 
-    def query(self, sql: bytes) -> bool:
+    def query(self, sql: bytes) -> list[tuple[Any, ...]] | None:
         """See ``Handle.query``."""
         m = self._m
         try:
@@ -283,15 +281,15 @@ class CHandle:
             self._fail(error)
         if m.have_result_set:
             self.pending = True
-            return True
+            return m.fetch_fields()  # type: ignore[no-any-return]
         # What `_heard` does, without its call.
         self.affected_rows = m.st_affected_rows()
         self.insert_id = m.st_insert_id()
         self.status = m.st_server_status()
         self.warning_count = m.st_warning_count()
-        return False
+        return None
 
-    def next(self) -> bool:
+    def next(self) -> list[tuple[Any, ...]] | None:
         """See ``Handle.next``."""
         m = self._m
         # Rows that were converted have left the switch on for the results behind them.
@@ -302,9 +300,9 @@ class CHandle:
             self._fail(error)
         if m.have_result_set:
             self.pending = True
-            return True
+            return m.fetch_fields()  # type: ignore[no-any-return]
         self._heard()
-        return False
+        return None
 
     def _heard(self) -> None:
         """Take what an OK packet has told."""
@@ -404,7 +402,6 @@ class CHandle:
         self.alive = False
         m, self._m = self._m, _CLOSED
         if m is not _CLOSED:
-            self.columns = _refuse
             try:
                 if not self.pending:
                     # With rows left it would read them all.

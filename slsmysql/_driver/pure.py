@@ -230,7 +230,7 @@ class PureHandle:
         self.message: bytes | None = None
         self._local_infile = options.local_infile
         self._buffer, self._pos = b"", 0
-        self._columns: list[bytes] = []
+        self._columns = 0
         self.pending = False
         self._sequence = 0
         login = _Login(options, password, timeout)
@@ -440,11 +440,11 @@ class PureHandle:
 
     # -- commands ------------------------------------------------------------------------------
 
-    def query(self, sql: bytes) -> bool:
+    def query(self, sql: bytes) -> list[bytes] | None:
         """See ``Handle.query``."""
         return self._head(self._command(COMMAND.COM_QUERY, sql))
 
-    def next(self) -> bool:
+    def next(self) -> list[bytes] | None:
         """See ``Handle.next``."""
         try:
             packet = self._packet()
@@ -457,22 +457,22 @@ class PureHandle:
             self._raise_packet(packet)
         return self._head(packet)
 
-    def _head(self, packet: bytes) -> bool:
-        """Read the rest of a result's head: an OK packet, or the columns."""
+    def _head(self, packet: bytes) -> list[bytes] | None:
+        """Read the rest of a result's head: an OK packet, or the packets of the columns."""
         kind = packet[0]
         if kind == _OK:
             self._ok(packet)
-            return False
+            return None
         if kind == _LOCAL_INFILE:
             self._send_file(packet[1:])
-            return False
+            return None
         self.pending = True
         try:
             count, end = _lenenc(packet, 0)
             if end != len(packet) or not 0 < count <= _MOST_COLUMNS:
                 self._malformed()
             columns: list[bytes] = []
-            self._columns = columns
+            self._columns = count
             while len(columns) < count:
                 column = self._packet()
                 if column[:1] == b"\xff":
@@ -488,7 +488,7 @@ class PureHandle:
         except BaseException:
             self.alive = False
             raise
-        return True
+        return columns
 
     def _malformed(self) -> NoReturn:
         self.alive = False
@@ -529,10 +529,6 @@ class PureHandle:
             self._raise_packet(packet)
         self._ok(packet)
 
-    def columns(self) -> list[bytes]:
-        """See ``Handle.columns``; here their packets."""
-        return self._columns
-
     def raw_fields(self, columns: Sequence[bytes]) -> list[tuple[Any, ...]]:
         """See ``Handle.raw_fields``; here with the declared length as the twelfth item."""
         try:
@@ -563,14 +559,14 @@ class PureHandle:
             self.pending = False
             self._raise_packet(packet)
         try:
-            return _row(packet, 0, len(packet), len(self._columns))
+            return _row(packet, 0, len(packet), self._columns)
         except (LookupError, ValueError):
             self._malformed()
 
     def read_rows(self, into: list[Row], size: int, native: bool) -> None:
         """See ``Handle.read_rows``; ``native`` is for a back end that can convert."""
         rows, size = into, len(into) + size
-        count = len(self._columns)
+        count = self._columns
         end_below = _MAX_PACKET if self._ok_ends_rows else _EOF_BELOW
         # One loop over whole buffers: a call for each packet would cost more than its columns.
         try:

@@ -53,7 +53,6 @@ def run(handle: Handle, sql: str) -> list[tuple[str | None, ...]]:
     has_rows = handle.query(sql.encode())
     while True:
         if has_rows:
-            handle.columns()
             raw: list[tuple[bytes | None, ...]] = []
             handle.read_rows(raw, 1000, native=False)
             rows = [

@@ -590,5 +590,5 @@ def test_an_error_of_a_decoder_comes_out(count: int) -> None:
 def test_rows_that_do_not_fit_their_columns_are_refused(count: int) -> None:
     """A row with fewer or more values than columns is an error: no value is dropped unseen."""
     for short in ((), (b"1",), (b"1", b"2", b"3")):
-        with pytest.raises(ValueError, match="zip|values"):
+        with pytest.raises(ValueError, match=r"zip|values"):
             decode_rows([*[(b"1", b"2")] * (count - 1), short], [int, None])

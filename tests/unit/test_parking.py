@@ -150,11 +150,10 @@ def test_a_server_from_before_session_tracking_is_served_and_reset(
     sent: list[bytes] = []
 
     class Old(Handle):
-        def query(self, sql: bytes) -> bool:
+        def query(self, sql: bytes) -> None:
             sent.append(sql)
             if b"session_track" in sql:
                 raise err.OperationalError(1193, "Unknown system variable")
-            return False
 
     monkeypatch.setattr("slsmysql._driver.open_handle", lambda *_, **__: Old())
     manager.forget_servers()
