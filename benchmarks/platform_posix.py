@@ -14,7 +14,9 @@ One event loop in one process does it all; ``Result.cost`` tells whether it was 
 from __future__ import annotations
 
 import asyncio
+import compileall
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -167,6 +169,18 @@ class Channel:
         self._writer.close()
 
 
+def compile_ours() -> None:
+    """Have bytecode of slsmysql and the handlers, as pip has made it of everybody else's package.
+
+    Where PYTHONDONTWRITEBYTECODE is set, each cold start would compile what it imports from a
+    checkout: 75 ms of processor instead of 24.
+    """
+    spec = importlib.util.find_spec("slsmysql")
+    assert spec is not None
+    for folder in (*(spec.submodule_search_locations or ()), Path(__file__).parent):
+        compileall.compile_dir(folder, quiet=2)
+
+
 class Zygote:
     """The fork server, in a session of its own, out of the reach of a terminal's Ctrl-C."""
 
@@ -176,6 +190,7 @@ class Zygote:
         :param log: where the standard output and errors of all containers go.
         :param contender: whose containers it starts.
         """
+        compile_ours()
         options = ["--preload", *contender.preload]
         if contender.command:
             options = ["--command", *contender.command, *contender.preload]

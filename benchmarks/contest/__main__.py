@@ -44,7 +44,7 @@ from rich.progress import Progress
 from benchmarks.contest import agreement, contenders, report, scenarios
 from benchmarks.contest.contenders import NULL, OURS, Entrant, UnavailableError
 from benchmarks.contest.figures import Line, Round, managed, targets
-from benchmarks.contest.scenarios import EVERYBODY, HEADLINE, MINUTE, Scenario
+from benchmarks.contest.scenarios import EVERYBODY, HEADLINE, Scenario
 from benchmarks.fleet import Arrivals, Contender, Result, Sample
 from benchmarks.handlers.rows import QUERY
 from benchmarks.platform_posix import ContainerError, Platform
@@ -232,7 +232,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     length.add_argument(
         "--full", action="store_true",
-        help="a minute of the headline, and every contender in every scenario (hours)",
+        help="every contender in every scenario (hours)",
     )  # fmt: skip
     parser.add_argument("--unscaled", action="store_true", help="whatever the machine can carry")
     parser.add_argument("--seed", type=int, default=1, help="of arrivals and containers' lives (1)")
@@ -267,14 +267,7 @@ def planned(args: argparse.Namespace) -> list[Scenario]:
     if args.quick:
         plan = [each.shortened(QUICK) for each in plan]
     if args.full:
-        plan = [
-            replace(
-                each,
-                entrants=EVERYBODY,
-                seconds=MINUTE if each.name == HEADLINE.name else each.seconds,
-            )
-            for each in plan
-        ]
+        plan = [replace(each, entrants=EVERYBODY) for each in plan]
     return plan
 
 

@@ -186,10 +186,10 @@ def test_an_unknown_scenario_is_refused_with_those_that_there_are() -> None:
         scenarios.chosen(["head line"])
 
 
-def test_the_full_contest_has_everybody_and_a_minute_of_the_headline() -> None:
+def test_the_headline_takes_a_minute_and_the_full_contest_has_everybody() -> None:
     """What the origin measured, and every contender in every scenario."""
+    assert planned(arguments([]))[0].seconds == 60
     plan = planned(arguments(["--full"]))
-    assert plan[0].seconds == 60
     assert all(each.entrants == EVERYBODY for each in plan)
 
 
