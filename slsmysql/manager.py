@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Environment:
     """Time, sleep and randomness; tests put their own here.
 
@@ -114,7 +114,7 @@ class Session(Protocol):
         """Take note of the session's wait_timeout."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Server:
     """What this process knows of one server, seen with one account."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from slsmysql.session import Effect
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class State:
     """What the session of one connection holds, as far as statements and the server told."""
 

@@ -86,6 +86,9 @@ def test_any_text_goes_both_ways_as_with_pymysql(
     connection.set_character_set("utf8mb4")
     own = st.binary(max_size=12).map(lambda raw: raw.decode(codec, "ignore"))
     text = data.draw(own | TEXTS | st.tuples(own, TEXTS).map("".join))
+    if charset in {"sjis", "ujis"}:
+        # Its byte is the server's backslash, which PyMySQL does not escape (test_differences).
+        text = text.replace("\xa5", "")
 
     def scenario(side: Side, connection: Any) -> None:
         connection.set_character_set(charset)
