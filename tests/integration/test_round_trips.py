@@ -126,6 +126,15 @@ def _connect_parked(rig: Rig) -> None:
         rig.connect()
 
 
+@operation("the third `connect()` of a process that has run nothing yet", both=False)
+def _connect_again(rig: Rig) -> None:
+    for _ in range(2):
+        rig.connect(reuse=False)
+    rig.clock.now += 1
+    with rig.count():
+        rig.connect(reuse=False)
+
+
 @operation("`execute()`")
 def _execute(rig: Rig) -> None:
     connection = rig.settled()
