@@ -314,6 +314,8 @@ class _Stream:
     #: To be written.
     out: bytearray = field(default_factory=bytearray)
     paused: bool = False
+    #: What the selector waits for at the source.
+    watched: int = 0
     #: Let through, or lost at a point: all that was read of whole packets.
     packets: int = 0
     bytes: int = 0
@@ -675,13 +677,14 @@ class Proxy:
                     events |= selectors.EVENT_READ
                 if writes.out:
                     events |= selectors.EVENT_WRITE
-            registered = reads.source in self._selector.get_map()
-            if events and registered:
-                self._selector.modify(reads.source, events, link)
-            elif events:
-                self._selector.register(reads.source, events, link)
-            elif registered:
-                self._selector.unregister(reads.source)
+            if events != reads.watched:
+                if not events:
+                    self._selector.unregister(reads.source)
+                elif reads.watched:
+                    self._selector.modify(reads.source, events, link)
+                else:
+                    self._selector.register(reads.source, events, link)
+                reads.watched = events
 
     def set_frozen(self, link: Link, *, frozen: bool) -> None:
         """Freeze or thaw a link."""
@@ -704,8 +707,9 @@ class Proxy:
     def _close(self, link: Link, how: Ending) -> None:
         link.open = False
         for stream in (link.to_server, link.to_client):
-            if stream.source in self._selector.get_map():
+            if stream.watched:
                 self._selector.unregister(stream.source)
+                stream.watched = 0
         for stream in (link.to_server, link.to_client):
             if how == "rst":
                 _reset(stream.source)
@@ -796,6 +800,9 @@ class Proxy:
 
     def _pass(self, link: Link, stream: _Stream, data: bytes) -> None:
         """Let bytes through, up to where something shall happen after a number of them."""
+        if not self._faults:
+            stream.out += data
+            return
         before = stream.bytes - len(stream.pending) - len(data)
 
         def here(point: Point) -> bool:
