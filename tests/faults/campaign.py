@@ -1,24 +1,23 @@
-"""The long run: very many units of work, in several processes, each with a bench of its own.
+"""The long run: very many units of work, as jobs for several processes, each on a bench of its own.
 
-A task is what one process does at a time, and its seed says what happens in it; only who wins a
-race is not in the seed.
+A task says what happens in a job, by its seed; only who wins a race is not in the seed. When all
+shall end, a job ends with the unit of work that it is at, and what it has done is judged.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import multiprocessing
-import os
+import itertools
 import random
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Literal, NamedTuple
 
 from tests.faults import control, points, sweep
 from tests.faults.ledger import Book
 from tests.faults.points import HOW, TOWARD, Cut, Size
+from tests.faults.processes import Job, is_over
 from tests.faults.rig import Rig, Site
 from tests.faults.worker import Worker, lives
 from tests.faults.workloads import WORKLOADS, choose
@@ -27,14 +26,15 @@ from tests.proxy import Direction, Ending
 Backend = Literal["c", "pure"]
 BACKENDS: tuple[Backend, ...] = ("c", "pure")
 
-#: Faulted units of one task.
-PORTION = 500
+#: Faulted units of one job: enough that its database and its sizes cost little beside them, and
+#: not more than half a minute's, so that few are under way at the end.
+PORTION, PORTION_IN_TLS = 2000, 500
 
 #: Threads that wait for freezes together, each with a connection.
 WAITERS = 8
 
-#: Cuts of one task in a sweep; a hand-shake with TLS takes ten times as long.
-CUTS, CUTS_IN_TLS = 500, 100
+#: Cuts of one job in a sweep; a hand-shake with TLS takes several times as long.
+CUTS, CUTS_IN_TLS = 1000, 250
 
 
 class Task(NamedTuple):
@@ -51,12 +51,12 @@ class Task(NamedTuple):
 
 
 def at_points_of(rig: Rig, rng: random.Random, units: int, draw: points.Draw = points.draw) -> Book:
-    """Do units of work until so many have met a fault at a point, and judge."""
+    """Do units of work until so many have met a fault at a point, or all is over, and judge."""
     book = Book()
     worker = Worker(rig, book, rng)
     small = tuple(each for each in WORKLOADS if each.name != "big" or not rig.tls)
     how = lives(rng)
-    while book.faulted < units:
+    while book.faulted < units and not is_over():
         workload = choose(rng, small)
         begin = next(how)
         size = worker.size(workload, begin)
@@ -98,7 +98,8 @@ def swept(task: Task, toward: Direction, how: Ending, bytes_: range) -> Book:
     book = Book()
     with _quietly(), task.rig() as rig:
         sweep.measure(rig, book)
-        sweep.sweep(rig, book, (Cut(toward, byte, how) for byte in bytes_))
+        there = itertools.takewhile(lambda _byte: not is_over(), bytes_)
+        sweep.sweep(rig, book, (Cut(toward, byte, how) for byte in there))
     return book
 
 
@@ -132,57 +133,39 @@ def _quietly() -> Iterator[None]:
         yield
 
 
-class Pool:
-    """The processes."""
-
-    def __init__(self, processes: int | None = None) -> None:
-        """Start them when they are needed: as many as there are cores, and one that waits."""
-        self._pool = ProcessPoolExecutor(
-            processes or (os.cpu_count() or 1) + 1, multiprocessing.get_context("spawn")
+def portions(task: Task, units: int) -> list[Job]:
+    """Return so many faulted units of work with faults at their points, as jobs."""
+    portion = PORTION_IN_TLS if task.tls else PORTION
+    return [
+        Job(
+            at_points,
+            (task._replace(seed=f"{task.seed}-points-{first}"), min(portion, units - first)),
         )
+        for first in range(0, units, portion)
+    ]
 
-    def __enter__(self) -> Pool:
-        """Return the pool, which ends with the block."""
-        return self
 
-    def __exit__(self, *_error: object) -> None:
-        """End the processes."""
-        self._pool.shutdown(cancel_futures=True)
+def freezes(task: Task, units: int) -> Job:
+    """Return so many units of work that freeze, as a job."""
+    return Job(frozen, (task._replace(seed=f"{task.seed}-freezes"), units))
 
-    def points(self, task: Task, units: int) -> list[Future[Book]]:
-        """Begin so many faulted units of work with faults at their points."""
-        return [
-            self._pool.submit(
-                at_points,
-                task._replace(seed=f"{task.seed}-points-{first}"),
-                min(PORTION, units - first),
-            )
-            for first in range(0, units, PORTION)
-        ]
 
-    def freezes(self, task: Task, units: int) -> list[Future[Book]]:
-        """Begin so many units of work that freeze."""
-        return [self._pool.submit(frozen, task._replace(seed=f"{task.seed}-freezes"), units)]
+def cuts(task: Task, size: Size, every: int = 1) -> list[Job]:
+    """Return lives that are cut at every so manieth byte, each way and by each ending, as jobs.
 
-    def measure(self, task: Task) -> Future[Size]:
-        """Begin to measure a whole life."""
-        return self._pool.submit(measured, task)
+    :param size: of a whole life.
+    """
+    portion = every * (CUTS_IN_TLS if task.tls else CUTS)
+    jobs = []
+    for toward in TOWARD:
+        last = (size.to_server if toward == "server" else size.to_client) + sweep.SLACK
+        for how in HOW:
+            for first in range(1, last + 1, portion):
+                bytes_ = range(first, min(first + portion, last + 1), every)
+                jobs.append(Job(swept, (task, toward, how, bytes_)))
+    return jobs
 
-    def sweep(self, task: Task, size: Size, every: int = 1) -> list[Future[Book]]:
-        """Begin lives that are cut at every so manieth byte, each way and by each ending.
 
-        :param size: of a whole life.
-        """
-        portion = every * (CUTS_IN_TLS if task.tls else CUTS)
-        futures = []
-        for toward in TOWARD:
-            last = (size.to_server if toward == "server" else size.to_client) + sweep.SLACK
-            for how in HOW:
-                for first in range(1, last + 1, portion):
-                    bytes_ = range(first, min(first + portion, last + 1), every)
-                    futures.append(self._pool.submit(swept, task, toward, how, bytes_))
-        return futures
-
-    def control(self, site: Site, group: str, units: int, seed: str) -> Future[Book]:
-        """Begin so many faulted units of work of the control group's."""
-        return self._pool.submit(in_control, site, group, units, f"{seed}-{group}")
+def controls(site: Site, group: str, units: int, seed: str) -> Job:
+    """Return so many faulted units of work of the control group's, as a job."""
+    return Job(in_control, (site, group, units, f"{seed}-{group}"))

@@ -9,7 +9,7 @@ import pytest
 
 from slsmysql import close_all, manager
 from tests import servers
-from tests.faults.campaign import Pool
+from tests.faults.processes import Pool
 from tests.faults.rig import OPTIONS_BY_KIND, Rig, Site
 from tests.fix_servers import Backend
 from tests.servers import KINDS, Kind

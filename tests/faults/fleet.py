@@ -385,6 +385,8 @@ class Fleet:
             stderr=subprocess.PIPE,
             cwd=ROOT,
             text=True,
+            # Ctrl-C at the terminal is for who conducts them.
+            start_new_session=True,
         )
         assert process.stdin is not None
         process.stdin.write(json.dumps(orders.__dict__) + "\n")

@@ -318,8 +318,9 @@ class Both:
 
     def arm(self, rig: Rig) -> None:
         """Let both strike."""
-        self.first.arm(rig)
-        self.second.arm(rig)
+        # An alarm last: it shall not ring while the other one is armed, which may end a session.
+        for each in sorted((self.first, self.second), key=lambda each: isinstance(each, Interrupt)):
+            each.arm(rig)
 
 
 #: What a `Full` server says.

@@ -36,8 +36,8 @@ COUNTERS = 8
 
 #: What a server of the laboratory is started with. A lock that somebody holds whose connection is
 #: frozen is not waited for any longer than this, in seconds; the megabytes of the big statement fit
-#: into the buffer pool; MariaDB keeps no threads; and MySQL starts none to count a table's rows, for
-#: which it would wait in a loop that took four tenths of all its time.
+#: into the buffer pool; MariaDB keeps no threads; and MySQL starts none to count the rows of a
+#: table, for which it would wait in a loop that took four tenths of all its time.
 OPTIONS = ("--innodb-lock-wait-timeout=2", "--innodb-buffer-pool-size=128M")
 OPTIONS_BY_KIND: dict[Kind, tuple[str, ...]] = {
     "mariadb": (*OPTIONS, "--thread-cache-size=0"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import gc
-import multiprocessing
 import random
 import resource
 import sys
@@ -14,6 +12,7 @@ from typing import NamedTuple
 
 from tests.faults import points
 from tests.faults.ledger import Book
+from tests.faults.processes import Flag, Hand, Job, flag, is_over
 from tests.faults.rig import Rig, Site
 from tests.faults.worker import Worker, lives
 from tests.faults.workloads import WORKLOADS, choose
@@ -70,6 +69,8 @@ class Soaked(NamedTuple):
     before: Held
     after: Held
     violations: list[str]
+    #: Whether it was not ended before its time.
+    whole: bool = True
 
     @property
     def grown(self) -> list[str]:
@@ -82,11 +83,16 @@ class Soaked(NamedTuple):
         ]
 
 
-def soaked(site: Site, backend: str, units: int, every: int, seed: str) -> Soaked:
-    """Soak in a process of its own."""
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
-        return pool.submit(soak, site, backend, units, every, seed).result()
+def soaked(
+    site: Site, backend: str, units: int, every: int, seed: str, over: Flag | None = None
+) -> Soaked:
+    """Soak in a process of its own, until ``over`` is set."""
+    hand = Hand(over or flag())
+    try:
+        found: Soaked = hand.do(Job(soak, (site, backend, units, every, seed)))
+    finally:
+        hand.close()
+    return found
 
 
 def soak(site: Site, backend: str, units: int, every: int, seed: str) -> Soaked:
@@ -98,7 +104,8 @@ def soak(site: Site, backend: str, units: int, every: int, seed: str) -> Soaked:
         worker = Worker(rig, book, rng)
         how = lives(rng)
         before: Held | None = None
-        for number in range(units):
+        number = 0
+        while number < units and not is_over():
             workload = choose(rng, small)
             fault = None
             if number % every == every - 1:
@@ -112,6 +119,8 @@ def soak(site: Site, backend: str, units: int, every: int, seed: str) -> Soaked:
             if before is None and number >= units * WARM_UP:
                 rig.judge(book)
                 before = held(rig)
+            number += 1
         rig.judge(book)
-        assert before is not None
-        return Soaked(units, book.faulted, before, held(rig), [str(v) for v in book.violations])
+        after = held(rig)
+        violations = [str(violation) for violation in book.violations]
+        return Soaked(number, book.faulted, before or after, after, violations, number == units)

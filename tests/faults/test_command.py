@@ -16,8 +16,9 @@ from tests.faults.soak import Held, Soaked
 @pytest.fixture
 def run() -> Run:
     """A run that has not begun."""
-    given = {"units": 1, "seed": "1", "processes": 1, "only": None}
-    return Run(argparse.Namespace(**given, server="both", backend="both"))
+    given = {"units": 1, "seed": "1", "processes": 1, "only": None, "minutes": None}
+    files = {"json": None, "table": None}
+    return Run(argparse.Namespace(**given, **files, server="both", backend="both"))
 
 
 def test_a_short_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +79,7 @@ def test_ctrl_c_tells_what_there_is(
     assert main(["--json", str(report)]) == 1
     assert "cut " in capsys.readouterr().out
     found = json.loads(report.read_text())
-    assert (found["interrupted"], found["total"]["faulted units"]) == (True, 1)
+    assert (found["ended"], found["total"]["faulted units"]) == ("interrupted", 1)
 
 
 @pytest.mark.parametrize("arguments", [["--units", "0"], ["--only", "luck"], ["--server", "x"]])

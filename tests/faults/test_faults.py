@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from slsmysql.err import OperationalError, OutcomeUnknownError
 from slsmysql.lifecycle import Lifecycle
 from tests.faults import points, worker
-from tests.faults.campaign import Pool, Task, at_points_of
+from tests.faults.campaign import Task, at_points_of, cuts, freezes, measured, portions
 from tests.faults.ledger import Book
 from tests.faults.points import HOW, TOWARD, WHEN, Fault, Size
+from tests.faults.processes import Job, Pool
 from tests.faults.rig import Rig, Site
 from tests.faults.weather import SCENES, Weather
 from tests.faults.worker import LIVES, Worker
@@ -62,12 +63,12 @@ def told_right(futures: Iterable[Future[Book]]) -> Book:
 def test_faults_at_points(pool: Pool, site: Site, backend: Backend) -> None:
     """Wherever a unit of work is struck, it is there as told, whole and once."""
     task = Task(site, backend, SEED)
-    futures = [
-        *pool.freezes(task, FREEZES),
-        *pool.points(task, POINTS - POINTS_IN_TLS),
-        *pool.points(task._replace(tls=True), POINTS_IN_TLS),
+    jobs = [
+        freezes(task, FREEZES),
+        *portions(task, POINTS - POINTS_IN_TLS),
+        *portions(task._replace(tls=True), POINTS_IN_TLS),
     ]
-    book = told_right(futures)
+    book = told_right(pool.begin(jobs))
     assert book.faulted >= POINTS + FREEZES
     assert set(book.faults) == points.NAMES
     assert book.unknown_there > 0
@@ -81,7 +82,8 @@ def test_cut_at_bytes_of_a_whole_life(
     """From connect to close, a connection can be cut at any byte."""
     every = EVERY_IN_TLS if tls else EVERY
     task = Task(site, backend, SEED, tls)
-    book = told_right(pool.sweep(task, pool.measure(task).result(), every))
+    size = pool.submit(Job(measured, (task,))).result()
+    book = told_right(pool.begin(cuts(task, size, every)))
     assert len(book.faults) == len(HOW)
     # As many lives as there are bytes in one of them, by a low estimate.
     assert book.faulted >= len(HOW) * (4000 if tls else 1000) // every

@@ -16,7 +16,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, TypeVar
@@ -117,7 +117,7 @@ class Weather:
 
     # -- a lap ---------------------------------------------------------------------------------
 
-    def lap(self, scenes: list[str], book: Book, tell: Callable[[str], object]) -> None:
+    def lap(self, scenes: Iterable[str], book: Book, tell: Callable[[str], object]) -> None:
         """Let a fleet work under one scene after the other, and judge what it was told."""
         self.fleet.start_all(self.threads, self.backends)
         self.fleet.wait_until_all_get_through(PATIENCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import time
@@ -74,7 +75,9 @@ class Worker:
             if told == "committed":
                 told = self.told(error)
         if not through and self.rig.connection is not None:
-            acknowledge(self.rig.connection)
+            # The alarm may ring here, after another fault; what is refused then is rolled back again.
+            with contextlib.suppress(InterruptError):
+                acknowledge(self.rig.connection)
         moved = counter if workload.moves else None
         note = f"{workload.name} under {fault}, {self.how}"
         return Entry(attempt, told, workload.parts, moved, note), through
