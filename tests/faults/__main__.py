@@ -167,13 +167,20 @@ class Run:
         phase: str,
         pool: Pool,
         jobs: Sequence[tuple[str, Job]],
+        *,
         is_enough: Callable[[], bool] = lambda: False,
+        most: int | None = None,
     ) -> None:
-        """Let jobs be done, few at a time, as other phases want their turn; add what comes in."""
+        """Let jobs be done, few at a time, as other phases want their turn; add what comes in.
+
+        :param most: jobs at a time, if not as many as there are processes.
+        """
         names: dict[Future[Book], str] = {}
         left = iter(jobs)
         while True:
-            while len(names) < pool.processes and not pool.over.is_set() and not is_enough():
+            while (
+                len(names) < (most or pool.processes) and not pool.over.is_set() and not is_enough()
+            ):
                 name, job = next(left, ("", None))
                 if job is None:
                     break
@@ -294,7 +301,9 @@ class Run:
         """Let connections freeze."""
         units = max(40, self.units // 2500)
         tasks = self.tasks("freezes")
-        self.gather("freezes", pool, [(name, freezes(task, units)) for name, task in tasks])
+        # One at a time: as it only waits, the other processes are to work meanwhile.
+        jobs = [(name, freezes(task, units)) for name, task in tasks]
+        self.gather("freezes", pool, jobs, most=1)
 
     def weather(self, pool: Pool) -> None:
         """Let fleets work while the weather changes, on each kind of server at once."""
@@ -331,7 +340,9 @@ class Run:
             [(name, job) for job in portions(task, share // TLS_SHARE if task.tls else share)]
             for name, task in tasks
         ]
-        self.gather("points", pool, spread(plans), lambda: self.total.faulted >= self.units)
+        self.gather(
+            "points", pool, spread(plans), is_enough=lambda: self.total.faulted >= self.units
+        )
 
     def soak(self, pool: Pool) -> None:
         """Soak each of them, on each kind of server at once."""

@@ -131,6 +131,7 @@ class Pool:
         self._threads = concurrent.futures.ThreadPoolExecutor(self.processes)
         self._own = threading.local()
         self._hands: list[Hand] = []
+        self._timer: threading.Timer | None = None
 
     def __enter__(self) -> Pool:
         """Return the pool, which ends with the block."""
@@ -142,14 +143,15 @@ class Pool:
         self._threads.shutdown(cancel_futures=True)
         for hand in self._hands:
             hand.close()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def end(self) -> None:
         """Let all end what they are at; those that do not in time are killed."""
         if not self.over.is_set():
             self.over.set()
-            timer = threading.Timer(GRACE, self._kill)
-            timer.daemon = True
-            timer.start()
+            self._timer = threading.Timer(GRACE, self._kill)
+            self._timer.start()
 
     def _kill(self) -> None:
         for hand in list(self._hands):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -161,6 +161,17 @@ def test_any_sequence_of_faults(rig: Rig) -> None:
         assert book.violations == []
 
     check()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_alarm_is_armed_last(monkeypatch: pytest.MonkeyPatch, *, turned: bool) -> None:
+    """It shall ring in the unit of work, and not while the other fault ends a session."""
+    armed: list[str] = []
+    for each in (points.Interrupt, points.Refuse):
+        monkeypatch.setattr(each, "arm", lambda self, _rig: armed.append(self.name))
+    pair = [points.Interrupt(0.001), points.Refuse(0.001)]
+    points.Both(*(reversed(pair) if turned else pair)).arm(cast("Rig", None))
+    assert armed == ["refused", "interrupted"]
 
 
 def test_a_new_connection_is_in_the_size(rig: Rig) -> None:

@@ -75,7 +75,7 @@ class Worker:
             if told == "committed":
                 told = self.told(error)
         if not through and self.rig.connection is not None:
-            # The alarm may ring here, after another fault; what is refused then is rolled back again.
+            # Its alarm may ring here, after another fault: what is refused is rolled back again.
             with contextlib.suppress(InterruptError):
                 acknowledge(self.rig.connection)
         moved = counter if workload.moves else None
