@@ -19,7 +19,7 @@ from slsmysql.err import OperationalError, OutcomeUnknownError
 from slsmysql.lifecycle import Lifecycle
 from tests.faults import points, worker
 from tests.faults.campaign import Task, at_points_of, cuts, freezes, measured, portions
-from tests.faults.ledger import Book
+from tests.faults.ledger import ATTEMPTS, Book
 from tests.faults.points import HOW, TOWARD, WHEN, Fault, Size
 from tests.faults.processes import Job, Pool
 from tests.faults.rig import Rig, Site
@@ -27,6 +27,7 @@ from tests.faults.weather import SCENES, Weather
 from tests.faults.worker import LIVES, Worker
 from tests.faults.workloads import WORKLOADS, Workload, expect
 from tests.fix_servers import Backend
+from tests.proxy import connecting, freeze, request, rst
 from tests.servers import KINDS, Kind
 
 #: Faulted units at points, for each server and back end, and how many of them with TLS.
@@ -172,6 +173,26 @@ def test_an_alarm_is_armed_last(monkeypatch: pytest.MonkeyPatch, *, turned: bool
     pair = [points.Interrupt(0.001), points.Refuse(0.001)]
     points.Both(*(reversed(pair) if turned else pair)).arm(cast("Rig", None))
     assert armed == ["refused", "interrupted"]
+
+
+def test_who_gets_no_connection_has_failed(site: Site, backend: Backend) -> None:
+    """Even a careless program hears of a connect that takes too long, whatever its number."""
+    pure = backend == "pure"
+    with Rig.for_slsmysql(site, pure=pure, connect_timeout=1, reuse=False) as rig:
+        busy = Worker(rig, book := Book(), random.Random(SEED))
+        # A change of the session that is lost leaves a connection that knows it has no session.
+        rig.connected(autocommit=True)
+        rig.when(request("autocommit"), rst)
+        with pytest.raises(OperationalError):
+            rig.connected(autocommit=False)
+        rig.when(connecting(), freeze)
+        careless = next(each for each in WORKLOADS if each.name == "careless")
+        entry, through = busy.attempt(careless, ATTEMPTS, 0, None)
+        assert (entry.told, through) == ("failed", False)
+        book.write(None, [entry])
+        rig.disarm()
+        rig.judge(book)
+        assert book.violations == []
 
 
 def test_a_new_connection_is_in_the_size(rig: Rig) -> None:

@@ -110,12 +110,12 @@ def careless(connection: Any, attempt: int, counter: int) -> None:
         (MOVE, (counter,)),
         (INSERT, (attempt, 2)),
     ):
-        retries = connection.stats().connect_retries
+        failures = connection.stats().connect_failures
         try:
             with connection.cursor() as cursor:
                 cursor.execute(statement, parameters)
         except slsmysql.Error as error:
-            if error.args[0] not in GONE or connection.stats().connect_retries > retries:
+            if error.args[0] not in GONE or connection.stats().connect_failures > failures:
                 raise
     connection.commit()
 
