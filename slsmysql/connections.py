@@ -233,6 +233,8 @@ class Connection(Lifecycle, Generic[C]):
     def rollback(self) -> None:
         """Roll back; a boundary.  After a lost session this is how to say that one knows."""
         with self._lock:
+            if self._handle is None:
+                self._notice()
             if self._broken is not None and not self._closed:
                 self._broken = None
                 return

@@ -407,6 +407,8 @@ class Lifecycle:
             handle = self._handle = None
             if not self._closed and self._broken is None:
                 self._lose("the session was interrupted")
+        if handle is None:
+            self._notice()
         if self._closed or self._deferred:
             raise err.InterfaceError(0, "")
         if self._broken is not None:
@@ -500,6 +502,14 @@ class Lifecycle:
             f"MySQL server has gone away ({reason}; the statement was not sent;"
             " a transaction of reads was lost)",
         )
+
+    def _notice(self) -> None:
+        """Without a session: note a loss that a signal's handler has kept from being noted.
+
+        It may raise between the end of the session and the note of what was lost with it.
+        """
+        if not (self._closed or self._broken is not None or self._state.replaceable()):
+            self._lose("the session was interrupted")
 
     def _lose(self, reason: str) -> str:
         """Note that the session is lost with all it held; return in words what that was.
@@ -1076,6 +1086,8 @@ class Lifecycle:
         lock.acquire()  # `with` costs twice as much
         try:
             state, result = self._state, self._result
+            if self._handle is None:
+                self._notice()
             if not (state.worked and self._handle is not None) and not (
                 self._closed or self._deferred or self._broken is not None
             ):

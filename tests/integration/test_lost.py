@@ -237,6 +237,37 @@ def test_a_killed_session_that_says_so_in_mid_statement(
 # -- in a transaction ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("ends", ["commit", "rollback", "statement"])
+def test_a_signal_between_a_loss_and_its_note(
+    monkeypatch: pytest.MonkeyPatch, through: Connect, proxy: Proxy, table: Numbers, ends: str
+) -> None:
+    """What a handler's exception keeps from being noted is noted before anything else is done."""
+    connection = through(autocommit=False)
+    run(connection, "INSERT INTO t VALUES (1)")
+    kind: Any = type(connection.handle)
+    abandon = kind.abandon
+
+    def ring(self: Any) -> None:
+        abandon(self)
+        raise TimeoutError
+
+    proxy.when(request("VALUES (2)"), rst)
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "abandon", ring)
+        with pytest.raises(TimeoutError):
+            run(connection, "INSERT INTO t VALUES (2)")
+    if ends == "statement":
+        assert is_refused(connection)
+    if ends == "commit":
+        with pytest.raises(InterfaceError):
+            connection.commit()
+    else:
+        connection.rollback()
+    with connection.transaction():
+        run(connection, "INSERT INTO t VALUES (3)")
+    assert table() == [3]
+
+
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("point", [request, answer])
 def test_a_write_in_a_transaction_that_is_cut_off(
