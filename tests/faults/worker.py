@@ -53,6 +53,8 @@ class Worker:
         self.sizes: dict[tuple[str, str], Size] = {}
         #: How the connection of the unit began.
         self.how = "new"
+        #: What the last attempt that failed was told.
+        self.error: Exception | None = None
 
     def attempt(
         self, workload: Workload, attempt: int, counter: int, fault: Fault | None
@@ -72,6 +74,7 @@ class Worker:
                 told = "unknown"
         except Errors as error:
             through = False
+            self.error = error
             if told == "committed":
                 told = self.told(error)
         if not through and self.rig.connection is not None:
@@ -93,17 +96,22 @@ class Worker:
         if fault is not None:
             fault.arm(self.rig)
         struck = False
-        end = time.monotonic() + PATIENCE
+        begun = over = time.monotonic()
         for tried in range(ATTEMPTS):
             if tried == UNDER:
                 struck = self.rig.disarm()
+                over = time.monotonic()
             entry, through = self.attempt(workload, number * ATTEMPTS + tried, counter, fault)
             entries.append(entry)
             if through or entry.told == "unknown":
                 break
-            if tried == ATTEMPTS - 1 or (tried > UNDER and time.monotonic() > end):
-                wrong = Violation("stuck", number * ATTEMPTS, f"{workload.name} under {fault}")
-                self.book.violations.append(wrong)
+            now = time.monotonic()
+            if tried == ATTEMPTS - 1 or (tried > UNDER and now > over + PATIENCE):
+                detail = (
+                    f"{entry.note}: {tried + 1} attempts, {over - begun:.1f} s under it and "
+                    f"{now - over:.1f} s after it, the last {self.error!r}"
+                )
+                self.book.violations.append(Violation("stuck", number * ATTEMPTS, detail))
                 break
         struck = self.rig.disarm() or struck
         self.book.write(fault.name if fault is not None and struck else None, entries)
