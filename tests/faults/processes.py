@@ -84,6 +84,8 @@ class Hand:
 
     def __init__(self, over: Flag) -> None:
         """Start it."""
+        # Kept: a flag that nobody holds any more is gone before the process has opened it.
+        self._over = over
         self._pipe, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(target=_serve, args=(theirs, over), daemon=True)
         self._process.start()
