@@ -711,7 +711,7 @@ def decode_rows(
         # An empty value is false, too; but all() is four times as fast as looking for None.
         elif not all(column) and None in column:
             columns.append([None if value is None else decode(value) for value in column])
-        elif decode is _datetime:
+        elif decode is _datetime or decode is convert_datetime:
             columns.append(_datetimes(column))
         elif decode is _decimal:
             columns.append(map(Decimal, map(bytes.decode, column)))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import warnings
 from contextlib import suppress
-from functools import cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -37,14 +36,21 @@ _INSERT_VALUES = (
 )
 
 
-@cache
-def _insert_values() -> re.Pattern[str]:
-    """Return it compiled, which takes 1.7 ms that most functions never need."""
-    return re.compile(_INSERT_VALUES, re.IGNORECASE | re.DOTALL)
+def _insert_values() -> Any:
+    """Return it compiled, which takes 1.7 ms that most functions never need.
+
+    PyMySQL's name for it is there from then on, and what a program has put there counts.
+    """
+    found = globals().get("RE_INSERT_VALUES")
+    if found is None:
+        found = globals()["RE_INSERT_VALUES"] = re.compile(
+            _INSERT_VALUES, re.IGNORECASE | re.DOTALL
+        )
+    return found
 
 
 def __getattr__(name: str) -> Any:
-    if name == "RE_INSERT_VALUES":  # PyMySQL's
+    if name == "RE_INSERT_VALUES":
         return _insert_values()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -94,7 +100,7 @@ class Cursor:
     warning_count: int = 0
     rownumber: int = 0
     rowcount: int = -1
-    arraysize: int = 1
+    arraysize: int
     lastrowid: int | None
     _description: Any = None
     _executed: Any = None
@@ -109,6 +115,7 @@ class Cursor:
     def __init__(self, connection: Connection[Any]) -> None:
         """Make a cursor of ``connection``; talks to nobody."""
         self.connection = connection
+        self.arraysize = 1  # whatever a subclass has: PyMySQL's
 
     @property
     def description(self) -> Any:
@@ -422,16 +429,12 @@ class Cursor:
         connection = self.connection or self._get_db()
         self._clear_result()
         # Held for both, or a thread of somebody's who shares the connection would take the result.
-        lock = connection._lock
-        lock.acquire()  # `with` costs twice as much
-        try:
+        with connection._lock:
             if self._unbuffered:
                 connection.query(query, unbuffered=True)
             else:
                 connection.query(query)
             self._do_get_result()
-        finally:
-            lock.release()
         if self._rows is None and not self._unbuffered:
             return self.rowcount  # nothing to fetch
         count = RowCount(self.rowcount)

@@ -76,8 +76,8 @@ _DEADLOCKS = frozenset({1205, 1213})
 _TIMED_OUT = frozenset({1969, 3024})
 #: 1290 is also raised for other options of the server's than this.
 _READ_ONLY_WORDS = ("read-only", "read_only", "read only")
-#: Results whose columns are kept.
-_MOST_COLUMNS = 256
+#: Columns of results that are kept: some 500 bytes each.
+_MOST_COLUMNS = 2000
 _PACKAGE = f"{__package__}."
 _NEVER = float("-inf")
 #: Text of ours is ASCII; whatever else a server makes of it is no reason to fail.
@@ -163,8 +163,9 @@ class Lifecycle:
         self._wall = environment.wall
 
         conv = converters.conversions if options.conv is None else options.conv
-        #: By the codec and what ``Handle.columns`` gave.
+        #: By the codec and what ``Handle.query`` or ``Handle.next`` gave; and how many they are.
         self._columns: dict[tuple[object, ...], Columns] = {}
+        self._kept = 0
         self.encoders, self.decoders = converters.split(conv)
 
         self.host = options.host
@@ -359,7 +360,7 @@ class Lifecycle:
         columns = handle.query(self._encode(sql))
         rows: Sequence[Row] = []
         while True:
-            if columns:
+            if columns is not None:
                 # Their definitions are looked at, so that nonsense is not taken for an answer.
                 rows = _rows(handle, [_readable] * len(handle.raw_fields(columns)))
             if not handle.more:
@@ -642,8 +643,7 @@ class Lifecycle:
         """Return what ``key`` is of, and keep it."""
         encoding, *columns = key
         raw = handle.raw_fields(columns)
-        #: None where the C extension may convert all of them.
-        decoders: Any = None
+        decoders: Any = None  # the C extension may convert all of them
         kinds = {field[8] for field in raw}
         if (
             handle.backend != "c"
@@ -656,8 +656,10 @@ class Lifecycle:
             decoders = converters.column_decoders(
                 [Field(*field) for field in raw], self._decoders, encoding, self.use_unicode
             )
-        if len(self._columns) >= _MOST_COLUMNS:
+        if self._kept > _MOST_COLUMNS:
             self._columns.clear()
+            self._kept = 0
+        self._kept += len(raw)
         self._columns[key] = found = Columns(raw, encoding, decoders)
         return found
 
@@ -828,7 +830,8 @@ class Lifecycle:
         # Whatever interrupts between the head of a result and its end leaves the stream out of
         # step; an error of a decoder's is raised behind the end.
         if handle.alive and (
-            isinstance(error, err.Error) or (isinstance(error, Exception) and not handle.pending)
+            isinstance(error, err.Error)
+            or (isinstance(error, Exception) and not (handle.pending or handle.more))
         ):
             if isinstance(error, err.Error):
                 self._touch()
@@ -1082,9 +1085,7 @@ class Lifecycle:
     # -- the end of a transaction, and of the connection -----------------------------------------
 
     def _end_transaction(self, sql: bytes, effect: Effect) -> None:
-        lock = self._lock
-        lock.acquire()  # `with` costs twice as much
-        try:
+        with self._lock:
             state, result = self._state, self._result
             if self._handle is None:
                 self._notice()
@@ -1116,8 +1117,6 @@ class Lifecycle:
                 # The next transaction finds the server that may write.
                 self._handle.quit()
                 self._handle = None
-        finally:
-            lock.release()
         if self._last >= self._looked_at.next_look:  # most often not: spares the call
             self._boundary(sql_allowed=quiet, may_give_up=quiet)
 
@@ -1144,7 +1143,7 @@ class Lifecycle:
         try:
             while handle.more:
                 self._state.changed = True
-                if handle.next():
+                if handle.next() is not None:
                     _rows(handle, None)
             if handle.status & IN_TRANSACTION or (
                 # An error packet does not say whether a transaction is open.
@@ -1222,7 +1221,7 @@ def _all_rows(handle: Handle, batch: list[Row], decoders: Any) -> list[Row]:
             with suppress(err.Error):
                 while handle.more:
                     columns = handle.next()
-                    if columns:
+                    if columns is not None:
                         _rows(handle, [None] * len(columns))
             raise
         if len(batch) < _BATCH:

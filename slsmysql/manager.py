@@ -266,7 +266,9 @@ class Manager:
         return islice(delays, most)
 
     def lease_of_new(self, session: Session) -> tuple[str, int | None]:
-        """Return a new session's lease, by a look at the load (one round trip) if one is due.
+        """Return a new session's lease, by a look at the load if one is due.
+
+        A look is one round trip here, and one more, once in a process, that reads the limit.
 
         :return: as SQL, and in seconds where they are known: the first time in a process only the
             server knows its limit.
@@ -280,11 +282,16 @@ class Manager:
             lease = self.lease()
             return str(lease), lease
         used = server.used_at_connect
-        server.blind_connects += 1
-        try:
-            if server.limit is None and server.blind_connects > _BLIND_CONNECTS:
+        if server.limit is None:
+            server.blind_connects += 1
+            if server.blind_connects == _BLIND_CONNECTS + 1:
                 # A program that connects and connects, and runs nothing.
-                self._read_limit(session)
+                try:
+                    self._read_limit(session)
+                except (err.Error, TypeError, ValueError):  # whatever a proxy makes of it
+                    if not session.alive:
+                        raise
+        try:
             if used is None or not counted:
                 used = self.used(session)
                 server.used_until = now + policy.SHORTEST_INTERVAL
@@ -299,6 +306,8 @@ class Manager:
         if server.limit is None or (
             exactly and policy.is_busy(Load(used, server.limit), self.settings)
         ):
+            if server.limit is not None:
+                server.used_until = float("-inf")  # only the server knows what was counted
             return policy.lease_expression(used, self.settings, exactly), None
         server.last = policy.tighter(Load(used, server.limit), server.account)
         lease = policy.lease(server.last, self.settings)

@@ -214,7 +214,8 @@ class CHandle:
     def _fail(self, error: BaseException) -> NoReturn:
         """Raise what ``error`` means and note whether the session outlives it."""
         if not isinstance(error, _DriverError):
-            if type(error) is RuntimeError:
+            if type(error) is RuntimeError and error.__traceback__.tb_next is None:  # type: ignore[union-attr]
+                # Raised by the extension itself, not by a signal's handler.
                 raise self._last_error() from None
             self.alive = False
             if isinstance(error, SystemError) and error.__cause__ is not None:
@@ -260,6 +261,8 @@ class CHandle:
             m.query(b"SHOW ERRORS", raw=True, buffered=False, raw_as_string=False)
             rows = list(iter(m.fetch_row, None))
             m.free_result()
+            self.status = m.st_server_status()
+            self.pending = False
         except BaseException as error:
             self.alive = False
             if not isinstance(error, (_DriverError, RuntimeError)):
@@ -272,36 +275,39 @@ class CHandle:
         _, errno, message = rows[-1]
         return server_error(int(errno), message.decode("utf-8", "replace"), None)
 
+    # Both: whatever interrupts before all is known leaves `pending`, and so ends the session.
     def query(self, sql: bytes) -> list[tuple[Any, ...]] | None:
         """See ``Handle.query``."""
         m = self._m
+        self.pending = True
         try:
             m.query(sql)  # raw and unbuffered, as the object was made; keywords cost 0.3 us
+            if m.have_result_set:
+                return m.fetch_fields()  # type: ignore[no-any-return]
+            # What `_heard` does, without its call.
+            self.affected_rows = m.st_affected_rows()
+            self.insert_id = m.st_insert_id()
+            self.status = m.st_server_status()
+            self.warning_count = m.st_warning_count()
         except BaseException as error:
             self._fail(error)
-        if m.have_result_set:
-            self.pending = True
-            return m.fetch_fields()  # type: ignore[no-any-return]
-        # What `_heard` does, without its call.
-        self.affected_rows = m.st_affected_rows()
-        self.insert_id = m.st_insert_id()
-        self.status = m.st_server_status()
-        self.warning_count = m.st_warning_count()
+        self.pending = False
         return None
 
     def next(self) -> list[tuple[Any, ...]] | None:
         """See ``Handle.next``."""
         m = self._m
-        # Rows that were converted have left the switch on for the results behind them.
-        m.raw(True)
+        self.pending = True
         try:
+            # Rows that were converted have left the switch on for the results behind them.
+            m.raw(True)
             m.next_result()
+            if m.have_result_set:
+                return m.fetch_fields()  # type: ignore[no-any-return]
+            self._heard()
         except BaseException as error:
             self._fail(error)
-        if m.have_result_set:
-            self.pending = True
-            return m.fetch_fields()  # type: ignore[no-any-return]
-        self._heard()
+        self.pending = False
         return None
 
     def _heard(self) -> None:
@@ -333,9 +339,9 @@ class CHandle:
             self._fail(error)
         if len(into) < size:
             m.free_result()
-            self.pending = False
             self.status = m.st_server_status()
             self.warning_count = m.st_warning_count()
+            self.pending = False  # last: see `query`
 
     def ping(self) -> bool:
         """See ``Handle.ping``."""
@@ -433,9 +439,7 @@ def _detail(errno: int | None, message: str) -> str:
 class _Closed:
     """Stands where the extension object was: no call crashes, and none reaches a server."""
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("st_"):
-            return int  # nothing is known: 0
+    def __getattr__(self, _name: str) -> Any:
         return _refuse
 
 

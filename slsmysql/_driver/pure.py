@@ -422,7 +422,7 @@ class PureHandle:
         if text[:1] == b"#":
             state, text = text[1:6].decode("ascii", "replace"), text[6:]
         message = text.decode("utf-8", "replace")
-        self.more = False
+        self.more = self.pending = False
         if errno in ENDS_SESSION:
             self.alive = False
         # A proxy passes on with another sequence number what the server had written before.
@@ -442,10 +442,13 @@ class PureHandle:
 
     def query(self, sql: bytes) -> list[bytes] | None:
         """See ``Handle.query``."""
+        # Whatever interrupts before all is known leaves it, and so ends the session.
+        self.pending = True
         return self._head(self._command(COMMAND.COM_QUERY, sql))
 
     def next(self) -> list[bytes] | None:
         """See ``Handle.next``."""
+        self.pending = True
         try:
             packet = self._packet()
         except err.Error:
@@ -460,13 +463,13 @@ class PureHandle:
     def _head(self, packet: bytes) -> list[bytes] | None:
         """Read the rest of a result's head: an OK packet, or the packets of the columns."""
         kind = packet[0]
-        if kind == _OK:
-            self._ok(packet)
+        if kind in (_OK, _LOCAL_INFILE):
+            if kind == _OK:
+                self._ok(packet)
+            else:
+                self._send_file(packet[1:])
+            self.pending = False
             return None
-        if kind == _LOCAL_INFILE:
-            self._send_file(packet[1:])
-            return None
-        self.pending = True
         try:
             count, end = _lenenc(packet, 0)
             if end != len(packet) or not 0 < count <= _MOST_COLUMNS:
@@ -476,7 +479,6 @@ class PureHandle:
             while len(columns) < count:
                 column = self._packet()
                 if column[:1] == b"\xff":
-                    self.pending = False
                     self._raise_packet(column)
                 columns.append(column)
             if not self._ok_ends_rows and self._packet()[:1] != b"\xfe":
@@ -537,17 +539,18 @@ class PureHandle:
             self._malformed()
 
     def _end_of_rows(self, packet: bytes) -> None:
-        self.pending = False
         if self._ok_ends_rows:
             affected, insert_id, message = self.affected_rows, self.insert_id, self.message
             self._ok(packet)
             self.affected_rows, self.insert_id, self.message = affected, insert_id, message
+            self.pending = False
             return
         if len(packet) < 5:  # noqa: PLR2004 - the first byte, the warnings and the status
             self._malformed()
         self.warning_count = int.from_bytes(packet[1:3], "little")
         self.status = status = int.from_bytes(packet[3:5], "little")
         self.more = bool(status & _MORE_RESULTS)
+        self.pending = False
 
     def _next_row(self) -> Row | None:
         packet = self._packet()
@@ -556,7 +559,6 @@ class PureHandle:
             self._end_of_rows(packet)
             return None
         if first == _ERR:
-            self.pending = False
             self._raise_packet(packet)
         try:
             return _row(packet, 0, len(packet), self._columns)
@@ -585,7 +587,6 @@ class PureHandle:
                         self._pos = end
                         packet = buffer[start:end]
                         if first == _ERR:
-                            self.pending = False
                             self._raise_packet(packet)
                         self._end_of_rows(packet)
                         return

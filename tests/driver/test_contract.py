@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from slsmysql import _driver, err
 from slsmysql._driver import Field, Handle
 from slsmysql.constants import CLIENT, CR, ER, FIELD_TYPE, SERVER_STATUS
 from slsmysql.options import Secret, build_options
-from slsmysql.session import STATE_CHANGED
+from slsmysql.session import IN_TRANSACTION, STATE_CHANGED
 from tests.fix_servers import Backend
 from tests.proxy import Proxy, answer, fin, request, rst
 from tests.servers import Server
@@ -343,6 +344,79 @@ def test_an_error_has_number_text_and_state(handle: Handle) -> None:
     assert handle.alive
     assert not handle.pending
     assert ask(handle, b"SELECT n FROM t") == [(b"1",)]
+
+
+def test_an_error_whose_text_is_not_utf8_ends_its_command(open_handle: Open) -> None:
+    """The status is the one behind it: nothing more follows, and a transaction is seen."""
+    handle = open_handle(client_flag=CLIENT.MULTI_STATEMENTS)
+    run(handle, b"SET NAMES latin1", b"CREATE TABLE t (n INT)")
+    assert handle.query(b"SELECT 1; SELECT `n\xe9`")
+    assert fetch(handle, 9) == [(b"1",)]
+    with pytest.raises(err.OperationalError):
+        handle.next()
+    assert (handle.alive, handle.pending, handle.more) == (True, False, False)
+    run(
+        handle,
+        b"CREATE PROCEDURE p() BEGIN START TRANSACTION; INSERT INTO t VALUES (1);"
+        b" SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'n\xe9'; END",
+    )
+    with pytest.raises(err.OperationalError):
+        handle.query(b"CALL p()")
+    assert handle.backend == "pure" or handle.status & IN_TRANSACTION
+
+
+class Ring(Exception):
+    """What a signal's handler raises."""
+
+
+@pytest.mark.parametrize("sql", [b"INSERT INTO t VALUES (1)", b"SELECT n FROM t FOR UPDATE"])
+def test_an_interruption_at_any_step_leaves_what_is_known_or_pending(
+    open_handle: Open, sql: bytes
+) -> None:
+    """Wherever an exception comes: a handle that seems well knows that a transaction is open."""
+    first = open_handle()
+    run(first, b"CREATE TABLE t (n INT PRIMARY KEY)")
+    step = 0
+    while True:
+        step += 1
+        handle = open_handle()
+        run(handle, b"SET autocommit=0")
+        if not _interrupt(handle, sql, step):
+            break
+        if handle.alive and not (handle.pending or handle.more):
+            known = handle.status & IN_TRANSACTION
+            run(handle, b"DO 1")
+            assert known == handle.status & IN_TRANSACTION, step
+        handle.quit()
+    assert step > 20
+
+
+def _interrupt(handle: Handle, sql: bytes, step: int) -> bool:
+    """Raise at the ``step``th opcode of the back end's own; whether it has so many."""
+    code = sys.modules[type(handle).__module__].__file__
+    left = step
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal left
+        if frame.f_code.co_filename != code:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if not left:
+                raise Ring
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        if handle.query(sql) is not None:
+            fetch(handle)
+    except Ring:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
 
 
 def test_an_error_among_the_rows(handle: Handle) -> None:

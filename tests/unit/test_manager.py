@@ -806,6 +806,39 @@ def test_new_sessions_at_once_ask_for_the_load_once() -> None:
     assert it.manager.teller.stats.looks == 2
 
 
+def test_new_sessions_of_a_busy_mariadb_have_it_work_out_each_lease() -> None:
+    """Its COM_STATISTICS says too much, and no older reading stands in for it."""
+    it = rig()
+    database = full_house(5, version="10.11.6-MariaDB")
+    session = FakeSession(database, lease=None)
+    it.manager.look(session, sql=True, may_give_up=False)
+    it.world.now += 3600
+    database.rows = full_house(99).rows
+    for _ in range(3):
+        words, seconds = it.manager.lease_of_new(session)
+        assert words.startswith("IF(100>=")
+        assert seconds is None
+        it.world.now += policy.SHORTEST_INTERVAL * 0.2
+
+
+@pytest.mark.parametrize("answer", [err.OperationalError(1142, "denied"), TypeError("int(None)")])
+def test_a_limit_that_cannot_be_read_is_asked_for_once(answer: Exception) -> None:
+    """Whatever a proxy makes of the question: the server works the leases out, as before."""
+    it = rig()
+    database = full_house(95)
+    asked = []
+
+    class Refusing(FakeSession):
+        def select(self, sql: str) -> list[tuple[Any, ...]]:
+            asked.append(sql)
+            raise answer
+
+    session = Refusing(database, lease=None)
+    for _ in range(5):
+        assert it.manager.lease_of_new(session)[0].startswith("IF(95>=")
+    assert len(asked) == 1
+
+
 def test_a_lease_changes_with_the_band_and_not_otherwise() -> None:
     """One statement when the load passes from one band into another, none within it."""
     it = rig(used_conns_freq=0, reap="off")
