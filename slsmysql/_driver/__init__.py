@@ -172,7 +172,7 @@ def in_time(options: Options, seconds: float, make: Callable[[], T], end: Callab
     The C extension has a time-out for reaching a server and for the first byte of its greeting;
     for all behind that it has ``read_timeout``, and without one it waits for ever.  There ``make``
     runs in a thread, which is left to itself when the time is up, and so never keeps more than
-    this attempt.  It costs some 50 us of a connect.
+    this attempt.  It costs some tens of microseconds.
 
     :param seconds: for everything that ``make`` does.
     :param end: called with what ``make`` returns when nobody waits for it any more.
