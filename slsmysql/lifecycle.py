@@ -850,7 +850,7 @@ class Lifecycle:
             raise error
         if error.args and error.args[0] in _driver.ENDS_SESSION:
             # The server said why, and closed: the statement was not run.
-            self._lose("closed by the server")
+            self._lose_unread(effect, "closed by the server")
             raise error
         in_transaction = bool(self._state.status & IN_TRANSACTION)
         autocommit = bool(self._state.status & AUTOCOMMIT)
@@ -880,7 +880,7 @@ class Lifecycle:
         if error.args[:1] == (CR.CR_SERVER_GONE_ERROR,):
             errno = CR.CR_SERVER_GONE_ERROR
         if unread:
-            what = self._lose("lost before the statement was read")
+            what = self._lose_unread(effect, "lost before the statement was read")
             raise err.OperationalError(errno, f"{message} (the statement was not run; {what})")
         commits = (effect.ends and not effect.rolls_back) or effect.commits
         if effect.read:
@@ -913,6 +913,14 @@ class Lifecycle:
         raise err.OutcomeUnknownError(
             errno, f"{message} (outcome unknown: the statement may or may not have run)"
         )
+
+    def _lose_unread(self, effect: Effect, reason: str) -> str:
+        """Note a session that was lost with a statement that surely has not run; see ``_lose``."""
+        autocommit = self._state.status & AUTOCOMMIT
+        if not (effect.read or effect.ends or effect.commits or autocommit):
+            # It would have begun a transaction, whose rest is not to be done without it.
+            self._state.dirty = True
+        return self._lose(reason)
 
     def _ran_unread(self, effect: Effect, handle: Handle) -> None:
         """Note a statement that ran, of whose rows a decoder could not make values."""

@@ -514,6 +514,28 @@ def test_a_first_write_without_autocommit_that_is_cut_off(
     assert table() == [3]
 
 
+@pytest.mark.parametrize(
+    "refusals",
+    [[error_packet(4031, "disconnected")] * 2, [error_packet(1153, "too big", sequence=1)]],
+    ids=["unread by two sessions", "too big"],
+)
+def test_a_first_write_without_autocommit_that_surely_has_not_run(
+    through: Connect, proxy: Proxy, table: Numbers, refusals: list[bytes]
+) -> None:
+    """The session went with it: what a program that swallows that does next is no half of it."""
+    connection = through()
+    for refusal in refusals:
+        proxy.when(request("(1)"), reply(refusal))
+    with pytest.raises(OperationalError):
+        run(connection, "INSERT INTO t VALUES (1)")
+    with pytest.raises(InterfaceError):
+        run(connection, "INSERT INTO t VALUES (2)")
+    connection.rollback()
+    run(connection, "INSERT INTO t VALUES (3)")
+    connection.commit()
+    assert table() == [3]
+
+
 @pytest.mark.parametrize("sql", ["CREATE TABLE u (n INT)", "ALTER TABLE t ADD m INT", "CALL p()"])
 def test_a_statement_that_commits_and_is_cut_off(
     through: Connect, proxy: Proxy, server: Server, database: str, sql: str
