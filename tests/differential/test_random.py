@@ -65,6 +65,7 @@ def test_any_parameters_are_bound_as_by_pymysql(both: Both, values: list[Any], m
         places = ", ".join(f"%({name})s" for name in names)
         side.attempt("by name", cursor.execute, f"SELECT {places}", names)
         side.attempt("by name: fetchall", cursor.fetchall)
+        cursor.execute("SET sql_mode=''")
 
     both.compare_shared(scenario)
 
@@ -103,6 +104,7 @@ def test_any_text_goes_both_ways_as_with_pymysql(
                 side.attempt("fetchall", cursor.fetchall)
             side.attempt("HEX", cursor.execute, "SELECT LENGTH(%s), HEX(%s)", (text, text))
             side.attempt("fetchall", cursor.fetchall)
+            cursor.execute("SET sql_mode=''")
         finally:
             connection.set_character_set("utf8mb4")
 
