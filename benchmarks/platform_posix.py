@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import compileall
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -169,6 +170,7 @@ class Channel:
         self._writer.close()
 
 
+@functools.cache
 def compile_ours() -> None:
     """Have bytecode of slsmysql and the handlers, as pip has made it of everybody else's package.
 

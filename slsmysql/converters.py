@@ -713,10 +713,9 @@ def decode_rows(
             columns.append([None if value is None else decode(value) for value in column])
         elif decode is _datetime or decode is convert_datetime:
             columns.append(_datetimes(column))
-        elif decode is _decimal:
-            columns.append(map(Decimal, map(bytes.decode, column)))
-        elif type(decode) is _FromAscii and b"".join(column).isascii():
-            columns.append(map(decode.convert, map(bytes.decode, column)))
+        elif (decode is _decimal or type(decode) is _FromAscii) and b"".join(column).isascii():
+            convert = decode.convert if type(decode) is _FromAscii else Decimal
+            columns.append(map(convert, map(bytes.decode, column)))
         else:
             columns.append(map(decode, column))
     return list(zip(*columns, strict=True))
