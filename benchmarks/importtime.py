@@ -30,6 +30,11 @@ MOST = 1.1
 #: What a program may never use; slsmysql has to load it when it does.
 LAZY = (
     "mysql.connector",
+    "dataclasses",
+    "inspect",
+    "ssl",
+    "socket",
+    "random",
     "configparser",
     "urllib.parse",
     "platform",

@@ -53,7 +53,7 @@ class Spread:
         return (self.high - self.low) / 2 / self.median if self.median else 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Ratio:
     """How many times as fast one contender is as another, and where that surely lies."""
 

@@ -31,7 +31,7 @@ from slsmysql.err import (
     Warning,
 )
 from slsmysql.events import Event, Stats
-from slsmysql.events import process as _process
+from slsmysql.events import process as _counted
 from slsmysql.invocations import invocation
 from slsmysql.settings import Settings
 from slsmysql.times import (
@@ -119,7 +119,7 @@ def thread_safe() -> bool:
 
 def stats() -> Stats:
     """Return the counters of this process, all connections together."""
-    return _process.copy()
+    return Stats(**_counted)
 
 
 def install_as_MySQLdb() -> None:

@@ -16,7 +16,32 @@ if TYPE_CHECKING:
     from slsmysql.settings import Settings
 
 
-class Keywords(TypedDict, total=False):
+class SettingsKeywords(TypedDict, total=False):
+    """The management options, as ``Settings`` takes them too."""
+
+    manage_conns: bool
+    conn_utilization: float
+    zombie_min_timeout: float
+    zombie_max_timeout: float
+    max_conns_freq: float
+    used_conns_freq: float | None
+    backoff: Literal["full", "decorrelated"] | Callable[[int, float], float]
+    backoff_base: float
+    backoff_cap: float
+    max_retries: int | None
+    query_retries: int
+    on_event: Callable[[Event], object] | None
+    lease: int | None
+    stale_after: float
+    reopen_after: float
+    reuse: bool
+    max_parked: int
+    reap: Literal["user", "fleet", "off"]
+    resume_reads: bool
+    deadline: Callable[[], float] | None
+
+
+class Keywords(SettingsKeywords, total=False):
     """All keywords but ``cursorclass``, which says what ``cursor()`` returns."""
 
     user: str | bytes | None
@@ -60,24 +85,3 @@ class Keywords(TypedDict, total=False):
     use_pure: bool | None
     defer_connect: bool
     settings: Settings | None
-
-    manage_conns: bool
-    conn_utilization: float
-    zombie_min_timeout: float
-    zombie_max_timeout: float
-    max_conns_freq: float
-    used_conns_freq: float | None
-    backoff: Literal["full", "decorrelated"] | Callable[[int, float], float]
-    backoff_base: float
-    backoff_cap: float
-    max_retries: int | None
-    query_retries: int
-    on_event: Callable[[Event], object] | None
-    lease: int | None
-    stale_after: float
-    reopen_after: float
-    reuse: bool
-    max_parked: int
-    reap: Literal["user", "fleet", "off"]
-    resume_reads: bool
-    deadline: Callable[[], float] | None

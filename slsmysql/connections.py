@@ -659,8 +659,6 @@ class Connection(Lifecycle, Generic[C]):
 
         :param database: None for the one that ``connect`` was given.
         """
-        from dataclasses import replace
-
         given = {"user": user, "password": Secret(password or b"")}
         if database is not None:
             given["database"] = database
@@ -673,12 +671,12 @@ class Connection(Lifecycle, Generic[C]):
             self._handle = None
             if handle is not None:
                 handle.quit()
-            self._set_options(replace(self.options, **changes), self.settings)
+            self._set_options(self.options._replace(**changes), self.settings)
             self.connect()
 
     def stats(self) -> Stats:
         """Return the counters of this connection."""
-        return self._teller.stats.copy()
+        return self._teller.stats
 
 
 def __getattr__(name: str) -> Any:

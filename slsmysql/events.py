@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,8 +14,7 @@ logger: logging.Logger = logging.getLogger("slsmysql")
 logger.addHandler(logging.NullHandler())
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something the manager did or learned.
 
     :ivar name: one of ``NAMES``.
@@ -67,9 +65,8 @@ OUT_OF_TIME = "no time or no retry left"
 _LEVELS = {"kill": logging.INFO, "limited": logging.WARNING, "lost": logging.WARNING}
 
 
-@dataclass(slots=True)
-class Stats:
-    """Counters, of one connection or of the process, since it began."""
+class Stats(NamedTuple):
+    """What one connection or the process has counted since it began, at some moment."""
 
     connects: int = 0
     connect_retries: int = 0
@@ -91,34 +88,35 @@ class Stats:
     transaction_retries: int = 0
     rolled_back: int = 0
 
-    def copy(self) -> Stats:
-        """Return the counters as they are now."""
-        return replace(self)
-
     def as_dict(self) -> dict[str, float]:
         """Return the counters by name."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return self._asdict()
 
 
-#: The whole process.
-process: Stats = Stats()
+#: What the whole process has counted, by the names of ``Stats``.
+process: dict[str, Any] = {}
 
 
 class Teller:
     """Counts, logs and tells the listener; never raises into the program."""
 
-    __slots__ = ("_listener", "server", "stats")
+    __slots__ = ("_counted", "_listener", "server")
 
     def __init__(self, server: str, listener: Callable[[Event], object] | None) -> None:
         """Tell ``listener`` of what happens with ``server``."""
         self.server: str = server
-        self.stats: Stats = Stats()
+        self._counted: dict[str, Any] = {}
         self._listener = listener
 
     def count(self, counter: str, by: float = 1) -> None:
         """Add to a counter of this connection and of the process."""
-        for stats in (self.stats, process):
-            setattr(stats, counter, getattr(stats, counter) + by)
+        for counted in (self._counted, process):
+            counted[counter] = counted.get(counter, 0) + by
+
+    @property
+    def stats(self) -> Stats:
+        """What this connection has counted so far."""
+        return Stats(**self._counted)
 
     def tell(
         self,

@@ -6,12 +6,10 @@ It decides nothing by itself (``policy`` does) and knows no ``Connection``: it s
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from contextlib import suppress
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -21,6 +19,7 @@ from slsmysql.policy import Load, Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
+    from random import Random
 
     from slsmysql.events import Teller
     from slsmysql.settings import Settings
@@ -28,18 +27,34 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Environment:
-    """Time, sleep and randomness; tests put their own here.
+class _Entropy:
+    """``random.SystemRandom()``, loaded when it is first asked: few connects are refused.
 
     Randomness is the operating system's: containers restored from one snapshot share the state of
     every generator of the process.
     """
 
-    monotonic: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
-    random: random.Random = field(default_factory=random.SystemRandom)
+    def __getattr__(self, name: str) -> Any:
+        import random
+
+        return getattr(random.SystemRandom(), name)
+
+
+class Environment:
+    """Time, sleep and randomness; tests put their own here."""
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+        random: Random | _Entropy | None = None,
+    ) -> None:
+        """Take what a test gives in place of the real."""
+        self.monotonic = monotonic
+        self.wall = wall
+        self.sleep = sleep
+        self.random = random or _Entropy()
 
 
 environment: Environment = Environment()
@@ -114,31 +129,40 @@ class Session(Protocol):
         """Take note of the session's wait_timeout."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Server:
     """What this process knows of one server, seen with one account."""
 
-    limit: int | None = None
-    limit_read_at: float = float("-inf")
-    account_limit: int = 0
-    account: Load | None = None
-    """Of our account; None where it has no limit of its own."""
-    last: Load | None = None
-    """The tighter of the two."""
-    used_at_connect: int | None = None
-    """Of the last connection made before the limit was known."""
-    used_until: float = float("-inf")
-    """Until when what a connect has counted is good for other new connections."""
-    next_look: float = float("-inf")
-    next_count: float = float("-inf")
-    next_reap: float = float("-inf")
-    blind_connects: int = 0
-    """Connects before the limit was known."""
-    answered: bool = False
-    tracks_state: bool = True
-    """False once it refused session_track_state_change."""
-    sees_transactions: bool = True
-    told_limited: set[str] = field(default_factory=set)
+    def __init__(
+        self,
+        *,
+        limit: int | None = None,
+        limit_read_at: float = float("-inf"),
+        account_limit: int = 0,
+        last: Load | None = None,
+        next_look: float = float("-inf"),
+    ) -> None:
+        """Know nothing but what is given."""
+        self.limit = limit
+        self.limit_read_at = limit_read_at
+        self.account_limit = account_limit
+        #: Of our account; None where it has no limit of its own.
+        self.account: Load | None = None
+        #: The tighter of the two.
+        self.last = last
+        #: Of the last connection made before the limit was known.
+        self.used_at_connect: int | None = None
+        #: Until when what a connect has counted is good for other new connections.
+        self.used_until = float("-inf")
+        self.next_look = next_look
+        self.next_count = float("-inf")
+        self.next_reap = float("-inf")
+        #: Connects before the limit was known.
+        self.blind_connects = 0
+        self.answered = False
+        #: False once it refused session_track_state_change.
+        self.tracks_state = True
+        self.sees_transactions = True
+        self.told_limited: set[str] = set()
 
     def offset(self, version: str) -> int:
         """Threads that COM_STATISTICS counts and that hold no connection."""

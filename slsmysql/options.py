@@ -15,8 +15,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
 from slsmysql import _text, err
 from slsmysql.charset import charset_by_name
@@ -166,8 +165,7 @@ def _latin1(value: object) -> bytes | None:
     return bytes(value) if isinstance(value, (bytes, bytearray)) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(NamedTuple):
     """What is asked of TLS.
 
     ``mode``: "disabled"; "preferred": when the server offers it, unverified; "required".
@@ -182,15 +180,14 @@ class Tls:
     capath: str | None = None
     cert: str | None = None
     key: str | None = None
-    key_password: str | bytes | Callable[[], str | bytes] | None = field(default=None, repr=False)
+    key_password: Secret = Secret(None)
     cipher: str | None = None
     check_hostname: bool = False
     verify: Verify = "none"
     context: ssl.SSLContext | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """All that ``connect()`` was asked for, but for the management options.  Seconds everywhere.
 
     ``client_flag`` holds what the other options add to it.  ``encoding`` is Python's codec of
@@ -220,7 +217,7 @@ class Options:
     tls: Tls
     use_pure: bool | None
     use_unicode: bool
-    conv: Mapping[Any, Any] | None = field(hash=False)
+    conv: Mapping[Any, Any] | None
     cursorclass: Callable[[Any], Any] | None
     max_allowed_packet: int
 
@@ -738,10 +735,10 @@ def _tls(kw: Mapping[str, Any], stacklevel: int) -> Tls:
     return tls
 
 
-def _key_password(value: object) -> Any:
+def _key_password(value: object) -> Secret:
     kept = value.reveal() if isinstance(value, Secret) else value
     if kept is None or callable(kept) or isinstance(kept, (str, bytes)):
-        return kept
+        return Secret(kept)
     kind = type(kept).__name__
     del value, kept
     raise err.ProgrammingError(f"ssl_key_password must be str, bytes or a callable, not {kind}")
@@ -801,7 +798,7 @@ def _context(tls: Tls, stamps: tuple[tuple[int, int, int] | None, ...]) -> ssl.S
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if tls.cert is not None:
         # An empty password rather than none: OpenSSL would ask for it at the terminal.
-        context.load_cert_chain(tls.cert, tls.key, tls.key_password or "")
+        context.load_cert_chain(tls.cert, tls.key, tls.key_password.reveal() or "")
     if tls.cipher is not None:
         context.set_ciphers(tls.cipher)
     return context

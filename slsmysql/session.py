@@ -18,9 +18,8 @@ What no text shows: state that a stored procedure leaves without the server repo
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from slsmysql.constants import SERVER_STATUS
 
@@ -34,8 +33,7 @@ MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(NamedTuple):
     """What a statement does.
 
     ``read``: it reads and changes, locks and remembers nothing.  ``begins``: it opens a
@@ -213,7 +211,7 @@ def _after_quoted(sql: str, quote: str, start: int, *, escapes: bool) -> int:
 def _effect(tokens: list[str]) -> Effect:
     """Return what the text of these tokens does."""
     if tokens[-1:] == [_EXECUTED]:
-        return replace(_RUNS, pins=frozenset({"executable comment"}), asks=True)
+        return _RUNS._replace(pins=frozenset({"executable comment"}), asks=True)
     while tokens and tokens[-1] == ";":
         tokens.pop()
     words = [token.upper() for token in tokens]
@@ -246,8 +244,8 @@ def _one(tokens: Sequence[str], words: Sequence[str]) -> Effect:
         effect = _COMMITS if handler is None else handler(tokens, words)
     pins, asks = _marks(words)
     if pins or asks:
-        return replace(
-            effect, read=effect.read and not pins, pins=effect.pins | pins, asks=effect.asks or asks
+        return effect._replace(
+            read=effect.read and not pins, pins=effect.pins | pins, asks=effect.asks or asks
         )
     return effect
 
@@ -303,7 +301,7 @@ def _several(tokens: Sequence[str], words: Sequence[str]) -> Effect:
         if effect.database is not None:
             pins.add("database")
         start = index
-    return replace(_RUNS, pins=frozenset(pins), asks=asks)
+    return _RUNS._replace(pins=frozenset(pins), asks=asks)
 
 
 # -- what may stand anywhere -----------------------------------------------------------------------
@@ -572,7 +570,7 @@ def _prepare(_tokens: Sequence[str], _words: Sequence[str]) -> Effect:
 
 def _execute(_tokens: Sequence[str], words: Sequence[str]) -> Effect:
     if "IMMEDIATE" in words[1:2]:
-        return replace(_RUNS, pins=frozenset({"dynamic statement"}))
+        return _RUNS._replace(pins=frozenset({"dynamic statement"}))
     return _RUNS
 
 
@@ -588,7 +586,7 @@ def _drop(_tokens: Sequence[str], words: Sequence[str]) -> Effect:
 
 
 def _call(_tokens: Sequence[str], words: Sequence[str]) -> Effect:
-    return replace(_RUNS, pins=_OUT) if "@" in words else _RUNS
+    return _RUNS._replace(pins=_OUT) if "@" in words else _RUNS
 
 
 def _load(_tokens: Sequence[str], words: Sequence[str]) -> Effect:
@@ -683,7 +681,7 @@ def _set(tokens: Sequence[str], words: Sequence[str]) -> Effect:
     pins, asks = _marks([word for word in words if word != ":="])
     special = _set_special(what, words)
     if special is not None:
-        return replace(special, pins=special.pins | pins, asks=asks) if pins or asks else special
+        return special._replace(pins=special.pins | pins, asks=asks) if pins or asks else special
     replay: list[tuple[str, str]] = []
     scope = ""
     for part in _parts(tokens[1:]):

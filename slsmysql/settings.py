@@ -1,21 +1,26 @@
 """The management options: one frozen ``Settings``, from keywords, environment and defaults.
 
-The fields of ``Settings`` are the single place of each option's name, default, unit, meaning and
-rule.  ``docs/options.md``, the environment variables and the URL form follow from them.  Nothing
+The body of ``Settings`` is the single place of each option's name, default, unit, meaning and
+rule.  ``docs/options.md``, the environment variables and the URL form follow from it.  Nothing
 is read here: the environment is handed in.
+
+Like all that is imported with the package it does without ``dataclasses``, which load ``inspect``
+and compile text for each class: a third of what a cold start paid for the import.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
 from slsmysql import _text, err
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from typing_extensions import Unpack
+
+    from slsmysql._keywords import SettingsKeywords
     from slsmysql.events import Event
 
 #: Prefix of the environment variables: ``SLSMYSQL_LEASE`` is ``lease``.
@@ -107,210 +112,201 @@ _BACKOFF = Rule(
 )
 
 
-def _about(rule: Rule, unit: str, doc: str) -> dict[str, object]:
-    """Return the metadata of one option's field.
+class Option(NamedTuple):
+    """One option.
 
-    :param unit: what a number counts, '' where there is nothing to count.
-    :param doc: the meaning, one paragraph of Markdown.
+    ``unit`` is what a number counts, '' where there is nothing to count; ``doc`` the meaning, one
+    paragraph of Markdown.
     """
-    return {"rule": rule, "unit": unit, "doc": doc}
+
+    default: object
+    rule: Rule
+    unit: str
+    doc: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def _option(default: object, rule: Rule, unit: str, doc: str) -> Any:
+    """Return an ``Option``, of whatever type a type checker wants."""
+    return Option(default, rule, unit, doc)
+
+
 class Settings:
     """How connections are managed.  Every value is checked when the object is made.
 
     :raise ProgrammingError: for an impossible value; it says the name, the value, and what would
         be right.
+    :raise TypeError: for an unknown keyword.
     """
 
-    manage_conns: bool = field(
-        default=True,
-        metadata=_about(
-            _FLAG,
-            "",
-            "Manage connections at all. With False nothing is sent that a plain driver would not "
-            "send (no look at the server's load, no lease, no `KILL`), but for the ping of "
-            "`stale_after`. For servers behind a proxy.",
-        ),
+    manage_conns: Final[bool] = _option(
+        True,
+        _FLAG,
+        "",
+        "Manage connections at all. With False nothing is sent that a plain driver would not "
+        "send (no look at the server's load, no lease, no `KILL`), but for the ping of "
+        "`stale_after`. For servers behind a proxy.",
     )
-    conn_utilization: float = field(
-        default=0.8,
-        metadata=_about(
-            _SHARE,
-            "share",
-            "Above this share of `max_connections`, or of the account's `max_user_connections`, "
-            "zombies are ended and sessions given up.",
-        ),
+    conn_utilization: Final[float] = _option(
+        0.8,
+        _SHARE,
+        "share",
+        "Above this share of `max_connections`, or of the account's `max_user_connections`, "
+        "zombies are ended and sessions given up.",
     )
-    zombie_min_timeout: float = field(
-        default=3,
-        metadata=_about(
-            _seconds(),
-            "s",
-            "A session that has slept for less is never a zombie.",
-        ),
+    zombie_min_timeout: Final[float] = _option(
+        3,
+        _seconds(),
+        "s",
+        "A session that has slept for less is never a zombie.",
     )
-    zombie_max_timeout: float = field(
-        default=900,
-        metadata=_about(
-            _seconds(positive=True),
-            "s",
-            "A session that has slept for longer is a zombie, even where it cannot be seen whether "
-            "it holds a transaction. 900 is a function's longest life on AWS Lambda.",
-        ),
+    zombie_max_timeout: Final[float] = _option(
+        900,
+        _seconds(positive=True),
+        "s",
+        "A session that has slept for longer is a zombie, even where it cannot be seen whether "
+        "it holds a transaction. 900 is a function's longest life on AWS Lambda.",
     )
-    max_conns_freq: float = field(
-        default=15,
-        metadata=_about(
-            _seconds(),
-            "s",
-            "How long the server's limits (`max_connections`, `max_user_connections`) are "
-            "remembered before they are read again.",
-        ),
+    max_conns_freq: Final[float] = _option(
+        15,
+        _seconds(),
+        "s",
+        "How long the server's limits (`max_connections`, `max_user_connections`) are "
+        "remembered before they are read again.",
     )
-    used_conns_freq: float | None = field(
-        default=None,
-        metadata=_about(
-            _or_none(_seconds()),
-            "s",
-            "How long to wait between two looks at the server's load. None: by headroom, the more "
-            "connections are free the longer.",
-        ),
+    used_conns_freq: Final[float | None] = _option(
+        None,
+        _or_none(_seconds()),
+        "s",
+        "How long to wait between two looks at the server's load. None: by headroom, the more "
+        "connections are free the longer.",
     )
-    backoff: Literal["full", "decorrelated"] | Callable[[int, float], float] = field(
-        default="full",
-        metadata=_about(
-            _BACKOFF,
-            "",
-            'The delays between attempts to connect: `"full"` or `"decorrelated"` jitter, or a '
-            "callable that takes the number of the retry (from 1) and the delay before it in "
-            "seconds, and returns seconds.",
-        ),
+    backoff: Final[Literal["full", "decorrelated"] | Callable[[int, float], float]] = _option(
+        "full",
+        _BACKOFF,
+        "",
+        'The delays between attempts to connect: `"full"` or `"decorrelated"` jitter, or a '
+        "callable that takes the number of the retry (from 1) and the delay before it in "
+        "seconds, and returns seconds.",
     )
-    backoff_base: float = field(
-        default=0.05,
-        metadata=_about(
-            _seconds(positive=True),
-            "s",
-            "What the delays grow from: with full jitter the longest first delay, with "
-            "decorrelated jitter the shortest delay.",
-        ),
+    backoff_base: Final[float] = _option(
+        0.05,
+        _seconds(positive=True),
+        "s",
+        "What the delays grow from: with full jitter the longest first delay, with "
+        "decorrelated jitter the shortest delay.",
     )
-    backoff_cap: float = field(
-        default=1.0,
-        metadata=_about(
-            _seconds(positive=True),
-            "s",
-            "The longest delay. A callable's delays are not capped.",
-        ),
+    backoff_cap: Final[float] = _option(
+        1.0,
+        _seconds(positive=True),
+        "s",
+        "The longest delay. A callable's delays are not capped.",
     )
-    max_retries: int | None = field(
-        default=None,
-        metadata=_about(
-            _or_none(_count(0)),
-            "attempts",
-            "How many attempts to connect may follow the first one. None: as many as fit into "
-            "`connect_timeout`, which bounds them in any case.",
-        ),
+    max_retries: Final[int | None] = _option(
+        None,
+        _or_none(_count(0)),
+        "attempts",
+        "How many attempts to connect may follow the first one. None: as many as fit into "
+        "`connect_timeout`, which bounds them in any case.",
     )
-    query_retries: int = field(
-        default=0,
-        metadata=_about(
-            _count(0),
-            "attempts",
-            "How often a statement in autocommit is run again after a lock wait timeout (1205) or "
-            "a deadlock (1213). Inside a transaction a statement is never run again by itself.",
-        ),
+    query_retries: Final[int] = _option(
+        0,
+        _count(0),
+        "attempts",
+        "How often a statement in autocommit is run again after a lock wait timeout (1205) or "
+        "a deadlock (1213). Inside a transaction a statement is never run again by itself.",
     )
-    on_event: Callable[[Event], object] | None = field(
-        default=None,
-        metadata=_about(
-            _or_none(_CALLABLE),
-            "",
-            "Called with each event (a frozen dataclass). What it raises is logged, not passed on.",
-        ),
+    on_event: Final[Callable[[Event], object] | None] = _option(
+        None,
+        _or_none(_CALLABLE),
+        "",
+        "Called with each event (a named tuple). What it raises is logged, not passed on.",
     )
-    lease: int | None = field(
-        default=900,
-        metadata=_about(
-            _or_none(_LEASE),
-            "s",
-            "The session's `wait_timeout`, set when it is opened: the server ends the session of a "
-            "container that is frozen or gone for longer. None: the server's own is left.",
-        ),
+    lease: Final[int | None] = _option(
+        900,
+        _or_none(_LEASE),
+        "s",
+        "The session's `wait_timeout`, set when it is opened: the server ends the session of a "
+        "container that is frozen or gone for longer. None: the server's own is left.",
     )
-    stale_after: float = field(
-        default=1,
-        metadata=_about(
-            _seconds(),
-            "s",
-            "A session that has been idle for longer is asked (one ping) whether it is alive "
-            "before the next statement, unless it is in a transaction.",
-        ),
+    stale_after: Final[float] = _option(
+        1,
+        _seconds(),
+        "s",
+        "A session that has been idle for longer is asked (one ping) whether it is alive "
+        "before the next statement, unless it is in a transaction.",
     )
-    reopen_after: float = field(
-        default=300,
-        metadata=_about(
-            _seconds(positive=True),
-            "s",
-            "A session that has been idle for longer is replaced without asking. Cloud networks "
-            "forget a silent flow after 350 seconds, and a ping into one hangs.",
-        ),
+    reopen_after: Final[float] = _option(
+        300,
+        _seconds(positive=True),
+        "s",
+        "A session that has been idle for longer is replaced without asking. Cloud networks "
+        "forget a silent flow after 350 seconds, and a ping into one hangs.",
     )
-    reuse: bool = field(
-        default=True,
-        metadata=_about(
-            _FLAG,
-            "",
-            "`close()` keeps the session, cleaned, for the next `connect()` of the same identity "
-            "in this process. With False it ends the session.",
-        ),
+    reuse: Final[bool] = _option(
+        True,
+        _FLAG,
+        "",
+        "`close()` keeps the session, cleaned, for the next `connect()` of the same identity "
+        "in this process. With False it ends the session.",
     )
-    max_parked: int = field(
-        default=1,
-        metadata=_about(
-            _count(1),
-            "sessions",
-            "How many sessions of closed connections the process keeps; the oldest make room.",
-        ),
+    max_parked: Final[int] = _option(
+        1,
+        _count(1),
+        "sessions",
+        "How many sessions of closed connections the process keeps; the oldest make room.",
     )
-    reap: Literal["user", "fleet", "off"] = field(
-        default="user",
-        metadata=_about(
-            _one_of("user", "fleet", "off"),
-            "",
-            "Whose zombies are ended: those of the same account, only those that slsmysql opened "
-            "(where `performance_schema` can tell), or none.",
-        ),
+    reap: Final[Literal["user", "fleet", "off"]] = _option(
+        "user",
+        _one_of("user", "fleet", "off"),
+        "",
+        "Whose zombies are ended: those of the same account, only those that slsmysql opened "
+        "(where `performance_schema` can tell), or none.",
     )
-    resume_reads: bool = field(
-        default=True,
-        metadata=_about(
-            _FLAG,
-            "",
-            "A transaction that has only read, and whose session the server has ended meanwhile, "
-            "goes on in a new session. With False the program gets the error.",
-        ),
+    resume_reads: Final[bool] = _option(
+        True,
+        _FLAG,
+        "",
+        "A transaction that has only read, and whose session the server has ended meanwhile, "
+        "goes on in a new session. With False the program gets the error.",
     )
-    deadline: Callable[[], float] | None = field(
-        default=None,
-        metadata=_about(
-            _or_none(_CALLABLE),
-            "",
-            "Returns the seconds that the function has left; waiting for a connection ends then, "
-            "if that is before `connect_timeout`.",
-        ),
+    deadline: Final[Callable[[], float] | None] = _option(
+        None,
+        _or_none(_CALLABLE),
+        "",
+        "Returns the seconds that the function has left; waiting for a connection ends then, "
+        "if that is before `connect_timeout`.",
     )
 
-    def __post_init__(self) -> None:
-        """Check every value, then those that must fit together."""
-        for name, usual in _USUAL.items():
-            value = getattr(self, name)
-            if value is not usual:
-                _check(name, value, name)
+    def __init__(self, **options: Unpack[SettingsKeywords]) -> None:
+        """Take the options that differ from the defaults."""
+        for name, value in options.items():
+            if name not in OPTIONS:
+                raise TypeError(f"unknown setting {name!r}.{_text.did_you_mean(name, NAMES)}")
+            _check(name, value, name)
+        self.__dict__.update(options)
         _check_order(self, "zombie_min_timeout", "zombie_max_timeout")
         _check_order(self, "backoff_base", "backoff_cap")
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"settings do not change: cannot set {name!r}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"settings do not change: cannot delete {name!r}")
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in NAMES)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Settings):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        values = zip(NAMES, self._values(), strict=True)
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in values)})"
 
     @classmethod
     def build(cls, keywords: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
@@ -326,26 +322,27 @@ class Settings:
         environ = _ours(environ)
         given: dict[str, Any] = dict(keywords)
         base = given.pop("settings", None)
-        for name in given:
-            if name not in RULES:
-                raise TypeError(f"unknown setting {name!r}.{_text.did_you_mean(name, NAMES)}")
         if base is None:
             given = {**from_environ(environ), **given}
             return cls(**given) if given else _DEFAULT
         if not isinstance(base, cls):
             raise err.ProgrammingError(f"settings must be a Settings, not {type(base).__name__}")
-        return replace(base, **given) if given else base
+        return cls(**{**vars(base), **given}) if given else base
 
 
-#: Each option's rule, in the order of the fields.
-RULES: Final[dict[str, Rule]] = {item.name: item.metadata["rule"] for item in fields(Settings)}
+#: Each option by its name, in the order of the class.
+OPTIONS: Final[dict[str, Option]] = {
+    name: option for name, option in vars(Settings).items() if isinstance(option, Option)
+}
+for _name, _one in OPTIONS.items():
+    setattr(Settings, _name, _one.default)
 
 #: The options' names.
-NAMES: Final = tuple(RULES)
+NAMES: Final = tuple(OPTIONS)
 
 #: How to read from text those that text can give; for the URL form of ``connect()``.
 FROM_TEXT: Final[dict[str, Callable[[str], object]]] = {
-    name: rule.read for name, rule in RULES.items() if rule.read is not None
+    name: option.rule.read for name, option in OPTIONS.items() if option.rule.read is not None
 }
 
 
@@ -387,7 +384,7 @@ def _ours(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _hint(variable: str) -> str:
-    if variable.removeprefix(PREFIX).lower() in RULES and variable == variable.upper():
+    if variable.removeprefix(PREFIX).lower() in OPTIONS and variable == variable.upper():
         return " It can only be given in code, as a keyword of connect()."
     return _text.did_you_mean(
         variable.upper(), [*(PREFIX + name.upper() for name in FROM_TEXT), *NOT_SETTINGS]
@@ -395,7 +392,7 @@ def _hint(variable: str) -> str:
 
 
 def _check(name: str, value: object, source: str) -> None:
-    rule = RULES[name]
+    rule = OPTIONS[name].rule
     if not rule.holds(value):
         raise err.ProgrammingError(f"{source}={value!r}: must be {rule.right}")
 
@@ -408,5 +405,4 @@ def _check_order(settings: Settings, smaller: str, larger: str) -> None:
         )
 
 
-_USUAL: Final[dict[str, object]] = {item.name: item.default for item in fields(Settings)}
 _DEFAULT: Final = Settings()

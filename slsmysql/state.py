@@ -6,7 +6,6 @@ new one must be told, whether it is as clean as a new one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slsmysql.session import (
@@ -20,31 +19,48 @@ if TYPE_CHECKING:
     from slsmysql.session import Effect
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class State:
     """What the session of one connection holds, as far as statements and the server told."""
 
-    tracked: bool = True
-    """Whether the server reports changes of session state (status bit 0x4000)."""
-    status: int = 0
-    """The server's status word as last heard."""
-    dirty: bool = False
-    """A transaction is open in which something else than plain reads was done."""
-    worked: bool = False
-    """A statement was sent since the last end of a transaction."""
-    asks: bool = False
-    """The program has asked, once, for ROW_COUNT(), warnings or the like."""
-    changed: bool = False
-    """Something was set that the next owner of the session must not find."""
-    pins: set[str] = field(default_factory=set)
-    """Kinds of state that a new session would not have and cannot be given."""
-    next_only: frozenset[str] = frozenset()
-    """The same, for the next statement only."""
-    replay: dict[str, str] = field(default_factory=dict)
-    """Statements that give a new session what the program has set."""
-    database: str | bytes | None = None
-    """The current database."""
-    last_insert_id: int = 0
+    __slots__ = (
+        "asks",
+        "changed",
+        "database",
+        "dirty",
+        "last_insert_id",
+        "next_only",
+        "pins",
+        "replay",
+        "status",
+        "tracked",
+        "worked",
+    )
+
+    def __init__(
+        self, *, tracked: bool = True, status: int = 0, database: str | bytes | None = None
+    ) -> None:
+        """Note a session as it is when it has been set up."""
+        #: Whether the server reports changes of session state (status bit 0x4000).
+        self.tracked = tracked
+        #: The server's status word as last heard.
+        self.status = status
+        #: The current database.
+        self.database = database
+        #: A transaction is open in which something else than plain reads was done.
+        self.dirty = False
+        #: A statement was sent since the last end of a transaction.
+        self.worked = False
+        #: The program has asked, once, for ROW_COUNT(), warnings or the like.
+        self.asks = False
+        #: Something was set that the next owner of the session must not find.
+        self.changed = False
+        #: Kinds of state that a new session would not have and cannot be given.
+        self.pins: set[str] = set()
+        #: The same, for the next statement only.
+        self.next_only: frozenset[str] = frozenset()
+        #: Statements that give a new session what the program has set.
+        self.replay: dict[str, str] = {}
+        self.last_insert_id = 0
 
     def ran(self, effect: Effect, status: int, insert_id: int | None) -> None:
         """Note what a statement that ran has done."""

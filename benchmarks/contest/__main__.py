@@ -43,11 +43,12 @@ from rich.progress import Progress
 
 from benchmarks.contest import agreement, contenders, report, scenarios
 from benchmarks.contest.contenders import NULL, OURS, Entrant, UnavailableError
-from benchmarks.contest.figures import Line, Round, managed, targets
+from benchmarks.contest.figures import Duel, Line, Round, managed, rivals, targets
 from benchmarks.contest.scenarios import EVERYBODY, HEADLINE, Scenario
 from benchmarks.fleet import Arrivals, Contender, Result, Sample
 from benchmarks.handlers.rows import QUERY
 from benchmarks.platform_posix import ContainerError, Platform
+from benchmarks.speed_stats import order
 from benchmarks.stage import Show, bars, fill_shelves, perform
 from tests import servers
 from tests.servers import KINDS, Kind, Server
@@ -60,6 +61,10 @@ QUICK = 0.2
 
 #: How often the query is timed on an idle server.
 TIMED = 11
+
+#: Laps that decide between us and the best of our equals, and how many seconds each takes.
+LAPS = 5
+LAP = 20.0
 
 #: Least width of the tables, in characters.
 WIDTH = 190
@@ -113,10 +118,27 @@ class Contest:
                 lines.append(Line.of(result, scenario, self.idle, processors()))
         return Round(scenario, own, tuple(lines))
 
-    def play(self, scenario: Scenario, entrant: Entrant, title: str) -> tuple[Result, float]:
-        """Run one contender; return what it gave, and the query's own time in seconds."""
+    def duel(self, scenario: Scenario, names: Sequence[str]) -> Duel:
+        """Let contenders go through a scenario in short laps, in each lap in another order."""
+        short = replace(scenario, seconds=min(LAP, scenario.seconds))
+        lines: dict[str, list[Line]] = {name: [] for name in names}
+        own = short.work
+        for lap in range(LAPS):
+            for name in order(names, lap):
+                title = f"{scenario.name}, lap {lap + 1}: {name}"
+                result, own = self.play(short, contenders.BY_NAME[name], title, lap)
+                lines[name].append(Line.of(result, short, self.idle, processors()))
+        return Duel(short, own, lines)
+
+    def play(
+        self, scenario: Scenario, entrant: Entrant, title: str, lap: int = 0
+    ) -> tuple[Result, float]:
+        """Run one contender; return what it gave, and the query's own time in seconds.
+
+        :param lap: each has arrivals of its own, the same for everybody.
+        """
         contender = self._get(entrant)
-        arrivals = scenario.arrivals(self.seed)
+        arrivals = scenario.arrivals(self.seed + lap)
         bar = self.progress.add_task(
             f"{self.kind} {title}", total=len(arrivals.times), failed=0, alive=0, open=0
         )
@@ -296,7 +318,9 @@ def _contend(
     kind: Kind, plan: Sequence[Scenario], args: argparse.Namespace, console: Console
 ) -> bool:
     """Run the whole plan on one kind of server, show and write it; False: slsmysql has failed."""
-    rounds = []
+    rounds: list[Round] = []
+    shown: list[Round] = []
+    duel = None
     with (
         tempfile.TemporaryDirectory(prefix="slsmysql-contest-") as folder,
         bars(console) as progress,
@@ -306,8 +330,13 @@ def _contend(
         for each in plan:
             fitted = each if args.unscaled else contest.fit(each)
             rounds.append(contest.round(fitted, args.contender or each.entrants))
-            progress.console.print(report.table(rounds[-1]))
-    found = targets(rounds)
+            shown.append(rounds[-1])
+            progress.console.print(report.table(shown[-1]))
+            if each.name == HEADLINE.name and (best := rivals(rounds[-1])):
+                duel = contest.duel(fitted, [OURS, *best])
+                shown.append(duel.shown())
+                progress.console.print(report.table(shown[-1]))
+    found = targets(rounds, duel)
     pairs = [
         (each.scenario.name, agreement.compare(each.scenario, each.own, line, args.seed))
         for each in rounds
@@ -322,11 +351,15 @@ def _contend(
     stem = args.output / f"fleet-{kind}"
     figure = stem.with_suffix(".png")
     drawn = report.draw(kind, rounds, figure)
-    text = report.markdown(kind, intro, rounds, found, pairs, figure.name if drawn else "")
+    text = report.markdown(kind, intro, shown, found, pairs, figure.name if drawn else "")
     stem.with_suffix(".md").write_text(text, encoding="utf-8")
     stem.with_suffix(".json").write_text(
         json.dumps(
-            {"seed": args.seed, "versions": contenders.versions(), **report.data(rounds, found)}
+            {
+                "seed": args.seed,
+                "versions": contenders.versions(),
+                **report.data(rounds, found, duel),
+            }
         ),
         encoding="utf-8",
     )
@@ -337,7 +370,7 @@ def _contend(
     console.print(f"tables, data, figure: {stem}.md, .json, .png", highlight=False)
     return not any(
         line.failed
-        for each in rounds
+        for each in shown
         if each.scenario.carried
         for line in each.lines
         if managed(line.name)

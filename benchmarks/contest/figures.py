@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from benchmarks.contest.contenders import BY_NAME, NULL, ORIGIN, OURS
 from benchmarks.contest.scenarios import Scenario
 from benchmarks.fleet import Result, Spread, Summary
+from benchmarks.speed_stats import ratio
 
 #: The headline's mean latency may be so many times the query's own time.
 LATENCY_TARGET = 1.25
@@ -124,21 +126,64 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
+class Duel:
+    """A scenario in laps, in which few contenders take turns.
+
+    Two runs of a minute that differ by a few hundredths say nothing: the machine differs by more.
+
+    :param own: seconds that the query takes on an idle server.
+    :param lines: by contender, one for each lap.
+    """
+
+    scenario: Scenario
+    own: float
+    lines: Mapping[str, Sequence[Line]]
+
+    def shown(self) -> Round:
+        """Return it as a round, for a table: a line for each contender's each lap."""
+        return Round(
+            replace(self.scenario, name=f"{self.scenario.name}, in laps"),
+            self.own,
+            tuple(
+                replace(line, name=f"{name}, lap {lap}")
+                for name, lines in self.lines.items()
+                for lap, line in enumerate(lines, 1)
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """What was to be reached, and what was."""
+    """What was to be reached, and what was.
+
+    :param level: neither met nor missed: the laps say now this, now that.
+    """
 
     what: str
     met: bool
     measured: str
+    level: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """Return it in words."""
+        return "met" if self.met else "level" if self.level else "not met"
 
 
-def targets(rounds: Sequence[Round]) -> list[Target]:
-    """Hold the rounds of one server against what was to be reached."""
+def targets(rounds: Sequence[Round], duel: Duel | None = None) -> list[Target]:
+    """Hold the rounds of one server against what was to be reached.
+
+    :param duel: of a scenario that was decided by laps.
+    """
     found = [target for each in rounds for target in _no_errors(each)]
     headline = next((each for each in rounds if each.scenario.name == "headline"), None)
     if headline is not None:
         found += [*_latency(headline), *_management(headline)]
-    found += [target for each in rounds for target in _below_others(each)]
+    for each in rounds:
+        if duel is not None and each.scenario.name == duel.scenario.name:
+            found += _below_rivals(duel)
+        else:
+            found += _below_others(each)
     return found
 
 
@@ -208,26 +253,75 @@ def _management(headline: Round) -> Iterator[Target]:
     )
 
 
-def _below_others(each: Round) -> Iterator[Target]:
-    """Compare with those who succeeded as often; who failed has saved itself the work."""
+def _p99(line: Line) -> float | None:
+    return None if line.latency is None else line.latency.p99 * 1e3
+
+
+def _cpu(line: Line) -> float | None:
+    return line.cpu
+
+
+#: What has to be below everybody's: its name, its unit, and how a line shows it.
+MEASURES: tuple[tuple[str, str, Callable[[Line], float | None]], ...] = (
+    ("p99", "ms", _p99),
+    ("server CPU", "s per 1000", _cpu),
+)
+
+
+def equals(each: Round) -> list[Line]:
+    """Return those who succeeded as often as we; who failed has saved itself the work."""
     ours = each.line(OURS)
-    if ours is None or ours.latency is None or ours.cpu is None:
-        return
-    equal = [
+    return [
         line
-        for line in others(each.lines)
-        if line.failed <= ours.failed and line.latency is not None and line.cpu is not None
+        for line in (others(each.lines) if ours is not None and ours.done else ())
+        if ours is not None
+        and line.failed <= ours.failed
+        and line.done
+        and (line.cpu is None) == (ours.cpu is None)
     ]
-    if not equal:
+
+
+def rivals(each: Round) -> list[str]:
+    """Return the best of our equals, by each measure."""
+    equal = equals(each)
+    best = [min(equal, key=lambda line: show(line) or 0.0).name for _, _, show in MEASURES if equal]
+    return list(dict.fromkeys(best))
+
+
+def _below_others(each: Round) -> Iterator[Target]:
+    ours, equal = each.line(OURS), equals(each)
+    if ours is None or not equal:
         return
-    for what, mine, theirs in (
-        ("p99", ours.latency.p99 * 1e3, {x.name: x.latency.p99 * 1e3 for x in equal if x.latency}),
-        ("server CPU", ours.cpu, {x.name: x.cpu for x in equal if x.cpu is not None}),
-    ):
+    for what, unit, show in MEASURES:
+        mine = show(ours)
+        theirs = {line.name: value for line in equal if (value := show(line)) is not None}
+        if mine is None or not theirs:
+            continue
         best = min(theirs, key=theirs.__getitem__)
-        unit = "ms" if what == "p99" else "s per 1000"
         yield Target(
             f"{each.scenario.name}: {what} below all with equal success ({len(equal)})",
             mine <= theirs[best],
             f"{mine:.3g} {unit}; the best of them, {best}: {theirs[best]:.3g}",
+        )
+
+
+def _below_rivals(duel: Duel) -> Iterator[Target]:
+    """Compare lap by lap: what slowed the machine in a lap slowed everybody."""
+    names = [name for name in duel.lines if name != OURS]
+    for what, unit, show in MEASURES:
+        shown = {
+            name: [value for line in lines if (value := show(line)) is not None]
+            for name, lines in duel.lines.items()
+        }
+        laps = len(shown[OURS])
+        if not laps or any(len(values) != laps for values in shown.values()):
+            continue
+        found, best = min((ratio(shown[OURS], shown[name]), name) for name in names)
+        yield Target(
+            f"{duel.scenario.name}: {what} below the best with equal success, in {laps} laps",
+            found.low >= 1,
+            f"{statistics.median(shown[OURS]):.3g} {unit}; {best}:"
+            f" {statistics.median(shown[best]):.3g}; {found.value:.2f} x"
+            f" ({found.low:.2f} to {found.high:.2f})",
+            level=found.low < 1 <= found.high,
         )

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks.contest.agreement import Pair
 from benchmarks.contest.contenders import NULL
-from benchmarks.contest.figures import Line, Round, Target
+from benchmarks.contest.figures import Duel, Line, Round, Target
 from benchmarks.contest.scenarios import RATIOS
 from benchmarks.fleet import Spread
 from tests.servers import Kind
@@ -106,7 +106,8 @@ def verdicts(kind: Kind, found: Sequence[Target]) -> Table:
     for name in ("", "target", "measured"):
         grid.add_column(name)
     for target in found:
-        word = "[green]met" if target.met else "[red]not met"
+        colour = "green" if target.met else "yellow" if target.level else "red"
+        word = f"[{colour}]{target.verdict}"
         grid.add_row(word, target.what, target.measured)
     return grid
 
@@ -149,8 +150,14 @@ def markdown(
     """
     lines = [f"### {SERVERS[kind]}", "", intro, ""]
     met = sum(target.met for target in found)
-    lines += [f"Of {len(found)} targets {met} were met; those that were not:", ""]
-    lines += [f"- {each.what}: {each.measured}" for each in found if not each.met] or ["- none"]
+    level = sum(target.level for target in found)
+    also = f", {level} level (the laps say now this, now that)" if level else ""
+    lines += [f"Of {len(found)} targets {met} were met{also}; those that were not met:", ""]
+    lines += [
+        f"- {each.what}: {each.measured}{' (level)' if each.level else ''}"
+        for each in found
+        if not each.met
+    ] or ["- none"]
     lines.append("")
     lines += [f"![The laws on {SERVERS[kind]}]({figure})", ""] if figure else []
     for each in rounds:
@@ -167,7 +174,10 @@ def markdown(
     lines += ["**Targets**", ""]
     lines += _grid(
         ["target", "", "measured"],
-        [[each.what, "met" if each.met else "**not met**", each.measured] for each in found],
+        [
+            [each.what, each.verdict if each.met else f"**{each.verdict}**", each.measured]
+            for each in found
+        ],
     )
     if pairs:
         lines += ["**slsmysql, emulator / simulator**", ""]
@@ -192,9 +202,12 @@ def insert(page: Path, kind: Kind, text: str) -> None:
     page.write_text(after, encoding="utf-8")
 
 
-def data(rounds: Sequence[Round], found: Sequence[Target]) -> dict[str, object]:
-    """Return rounds and targets as JSON's types."""
+def data(
+    rounds: Sequence[Round], found: Sequence[Target], duel: Duel | None = None
+) -> dict[str, object]:
+    """Return rounds, laps and targets as JSON's types."""
     return {
+        "laps": None if duel is None else asdict(duel),
         "rounds": [asdict(each) for each in rounds],
         "targets": [asdict(target) for target in found],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import slsmysql
@@ -108,7 +108,9 @@ class Watcher:
             self.connection = slsmysql.connect(
                 **{name: value for name, value in keywords.items() if name not in NAMES},
                 # It must not reap, give up or shorten a lease by itself.
-                settings=replace(self.settings, manage_conns=False, reuse=False),
+                settings=Settings.build(
+                    {"settings": self.settings, "manage_conns": False, "reuse": False}, {}
+                ),
                 autocommit=True,
                 program_name=PROGRAM,
                 defer_connect=True,

@@ -1,14 +1,14 @@
 """The only place that knows the driver: chooses a back end and opens a ``Handle``.
 
-The C extension is loaded after ``ssl``: the other way round the whole process would run on the
-driver's own OpenSSL, whose default CA path does not exist, and every other HTTPS call would fail
-to verify.  Where the extension cannot be loaded the pure back end serves.
+The C extension is loaded after ``_ssl``, which brings Python's OpenSSL: the other way round the
+whole process would run on the driver's own, whose default CA path does not exist, and every other
+HTTPS call would fail to verify.  (The C back end does not need ``ssl`` around it, which takes long
+to load.)  Where the extension cannot be loaded the pure back end serves.
 """
 
 from __future__ import annotations
 
 import _thread
-import ssl  # noqa: F401 - before the driver; see above
 import time
 import warnings
 from typing import TYPE_CHECKING, Any, Generic, TypeVar

@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 import os
 import re
-import socket
-import ssl  # noqa: F401 - must be loaded before the extension brings an OpenSSL of its own
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
+
+with suppress(ImportError):
+    import _ssl  # noqa: F401 - Python's OpenSSL comes before the extension's, see slsmysql._driver
 
 import _mysql_connector
 
@@ -46,12 +48,6 @@ _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 #: What libmysql says of a file of LOAD DATA LOCAL that it cannot open or read.
 _FILE = re.compile(r".*?'(.*)'.* \(OS errno (\d+) - .*\)", re.DOTALL)
 _ERRNO = re.compile(r"\((-?\d+)\)$")
-#: The texts of getaddrinfo()'s commonest errors.
-_UNRESOLVED = {
-    socket.EAI_NONAME: "Name or service not known",
-    socket.EAI_AGAIN: "Temporary failure in name resolution",
-    socket.EAI_FAIL: "Non-recoverable failure in name resolution",
-}
 #: What libmysql decides by itself and must not be told twice.
 _OWN_FLAGS = CLIENT.SSL | CLIENT.CONNECT_WITH_DB | CLIENT.COMPRESS
 
@@ -428,7 +424,14 @@ def _reason(message: str) -> object:
     errno = int(found[1])
     if errno > 0:
         return OSError(errno, os.strerror(errno))
-    text = _UNRESOLVED.get(errno)
+    import socket  # takes long to load
+
+    text = {
+        # The texts of getaddrinfo()'s commonest errors.
+        socket.EAI_NONAME: "Name or service not known",
+        socket.EAI_AGAIN: "Temporary failure in name resolution",
+        socket.EAI_FAIL: "Non-recoverable failure in name resolution",
+    }.get(errno)
     return message if text is None else OSError(errno, text)
 
 

@@ -18,7 +18,7 @@ from benchmarks.contest import contenders, report, scenarios
 from benchmarks.contest.__main__ import arguments, planned
 from benchmarks.contest.agreement import Pair, compare
 from benchmarks.contest.contenders import BY_NAME, ENTRANTS, NULL, ORIGIN, OURS, UnavailableError
-from benchmarks.contest.figures import Line, Round, management, targets
+from benchmarks.contest.figures import Duel, Line, Round, management, rivals, targets
 from benchmarks.contest.scenarios import EVERYBODY, HEADLINE, LAW, SCENARIOS, fitting
 from benchmarks.fleet import (
     Arrivals,
@@ -338,6 +338,52 @@ def test_only_those_who_failed_as_seldom_are_compared_with() -> None:
     met, measured = verdict(lines, "server CPU below")
     assert not met
     assert "mysqlclient" in measured
+
+
+def test_the_best_by_each_measure_are_the_rivals() -> None:
+    """Who is the best by both is one rival; who failed, or is one of us, is none."""
+    lines = [
+        line(OURS),
+        line("slsmysql, SQLAlchemy", cpu=0.1, latency=0.01),
+        line("PyMySQL, module", cpu=0.1, latency=0.01, failed=1),
+        line("the driver's pool", cpu=0.6, latency=0.02),
+    ]
+    assert rivals(Round(HEADLINE, 0.02, tuple(lines))) == ["the driver's pool"]
+    lines.append(line("mysqlclient, module", cpu=0.4, latency=0.03))
+    assert rivals(Round(HEADLINE, 0.02, tuple(lines))) == [
+        "the driver's pool",
+        "mysqlclient, module",
+    ]
+    assert rivals(Round(HEADLINE, 0.02, (line(OURS),))) == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        ([0.022, 0.023, 0.024, 0.022, 0.023], "met"),
+        ([0.020, 0.023, 0.020, 0.023, 0.021], "level"),
+        ([0.020, 0.019, 0.018, 0.020, 0.019], "not met"),
+    ],
+)
+def test_laps_decide_where_there_are_any(theirs: list[float], expected: str) -> None:
+    """The ratio of each lap counts, and where they do not agree neither is better."""
+    lines = (line(OURS, latency=1.0), line("PyMySQL, module"))
+    duel = Duel(
+        HEADLINE,
+        0.02,
+        {
+            OURS: [line(OURS, latency=0.021)] * 5,
+            "PyMySQL, module": [line("PyMySQL, module", latency=value) for value in theirs],
+            "the driver's pool": [line("the driver's pool", latency=0.5)] * 5,
+        },
+    )
+    found = [each for each in targets([Round(HEADLINE, 0.02, lines)], duel) if "p99" in each.what]
+    assert [each.verdict for each in found] == [expected]
+    assert "PyMySQL" in found[0].measured
+    assert [each.name for each in duel.shown().lines][4:6] == [
+        f"{OURS}, lap 5",
+        "PyMySQL, module, lap 1",
+    ]
 
 
 # -- report ----------------------------------------------------------------------------------------

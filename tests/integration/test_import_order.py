@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import slsmysql
+from benchmarks import importtime
 
 ROOT = str(Path(slsmysql.__file__).parent.parent)
 
@@ -53,3 +54,16 @@ def test_the_pure_back_end_is_loaded_when_it_is_needed() -> None:
         "print(json.dumps([name for name in sys.modules if name.startswith('mysql')]))",
     )
     assert found == []
+
+
+def test_the_import_loads_nothing_that_a_program_may_never_use() -> None:
+    """A cold start pays for each module; ``ssl`` and ``inspect`` take as long as all of ours."""
+    found = printed(
+        "import logging, sys",  # which Lambda's runtime client has loaded
+        "before = set(sys.modules)",
+        "import slsmysql",
+        "print(json.dumps(sorted(set(sys.modules) - before)))",
+        SLSMYSQL_USE_PURE="0",
+    )
+    assert "slsmysql.connections" in found
+    assert importtime.needless(found) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ PACKAGE = Path(slsmysql.__file__).parent
 @pytest.fixture(autouse=True)
 def own_counters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counters of the process that begin with the test."""
-    monkeypatch.setattr(events, "process", Stats())
+    monkeypatch.setattr(events, "process", {})
 
 
 def calls(method: str) -> Iterator[tuple[str, str]]:
@@ -47,9 +46,7 @@ def test_every_event_that_is_told_is_documented_and_the_other_way_round() -> Non
 
 def test_every_counter_that_is_counted_is_one_and_the_other_way_round() -> None:
     """``Stats`` has all the counters that are counted, and no other."""
-    assert {name for _, name in calls("count")} == {
-        field.name for field in dataclasses.fields(Stats)
-    }
+    assert {name for _, name in calls("count")} == set(Stats._fields)
 
 
 def test_a_listener_gets_a_frozen_event() -> None:
@@ -66,7 +63,7 @@ def test_a_listener_gets_a_frozen_event() -> None:
     )
     (event,) = told
     assert event == Event("lease", "db:3306", 7, 1040, 5.0, 2, 81, 90, "why")
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         event.name = "other"  # type: ignore[misc]
 
 
@@ -75,7 +72,7 @@ def test_what_is_not_known_is_none() -> None:
     told: list[Event] = []
     Teller("db:3306", told.append).tell("park")
     assert told == [Event("park", "db:3306")]
-    assert dataclasses.astuple(told[0]) == ("park", "db:3306", *[None] * 6, "")
+    assert told[0] == ("park", "db:3306", *[None] * 6, "")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("x"), slsmysql.OperationalError(1040, "x")])
@@ -164,14 +161,14 @@ def test_counters_are_of_the_connection_and_of_the_process() -> None:
     other.count("connects")
     assert (one.stats.connects, one.stats.waited) == (1, 1.5)
     assert (other.stats.connects, other.stats.waited) == (1, 0.0)
-    assert (events.process.connects, events.process.waited) == (2, 1.5)
+    assert events.process == {"connects": 2, "waited": 1.5}
 
 
-def test_a_copy_of_the_counters_stands_still() -> None:
+def test_what_was_counted_stands_still() -> None:
     """What was asked for does not change with what comes after."""
     teller = Teller("a", None)
     teller.count("looks")
-    copy = teller.stats.copy()
+    before = teller.stats
     teller.count("looks")
-    assert (copy.looks, teller.stats.looks) == (1, 2)
-    assert copy.as_dict() == {**Stats().as_dict(), "looks": 1}
+    assert (before.looks, teller.stats.looks) == (1, 2)
+    assert before.as_dict() == {**Stats().as_dict(), "looks": 1}
