@@ -430,7 +430,7 @@ class Lifecycle:
             return handle
         else:
             with self._talking():
-                answers = _answers(handle, effect)
+                answers = self._answers(handle, effect, idle)
             if answers:
                 self._touch()
                 if not effect.asks:
@@ -448,6 +448,20 @@ class Lifecycle:
                 f"MySQL server has gone away ({reason}; the statement was not sent; {what})",
             )
         return self._reopen(reason, written=written)
+
+    def _answers(self, handle: Handle, effect: Effect, idle: float) -> bool:
+        """Whether the server answers, before a statement that does ``effect``."""
+        if effect.asks:
+            # A ping would reset the ROW_COUNT() that is asked for; COM_STATISTICS leaves it.
+            try:
+                handle.statistics()
+            except err.Error:
+                return False
+            return True
+        spared = None
+        if self._state.replaceable():
+            spared = self._manager.spared(_Seen(self, handle), idle)
+        return handle.ping() if spared is None else spared
 
     def _unread(self) -> bool:
         """Whether the server has sent, or will, what nobody has read yet."""
@@ -1237,18 +1251,6 @@ def _all_rows(handle: Handle, batch: list[Row], decoders: Any) -> list[Row]:
         rows += made
         batch = []
         handle.read_rows(batch, _BATCH, native)
-
-
-def _answers(handle: Handle, effect: Effect) -> bool:
-    """Whether the server answers, before a statement that does ``effect``."""
-    if not effect.asks:
-        return handle.ping()
-    # A ping would reset the ROW_COUNT() that is asked for; COM_STATISTICS leaves it.
-    try:
-        handle.statistics()
-    except err.Error:
-        return False
-    return True
 
 
 def _warn(text: str) -> None:

@@ -521,19 +521,55 @@ class Manager:
         return policy.tighter(Load(used - dying, server.limit), account)
 
     def _kill(self, session: Session, candidate: Thread) -> bool:
-        again = session.select(f"{_PROCESS_LIST} WHERE ID = {candidate.id}")
-        if not policy.still_zombie(_thread(again[0]) if again else None, candidate):
+        # Who wakes between our reading and the KILL finds this lock, and waits: see `spared`.
+        ((taken,),) = session.select(f"SELECT GET_LOCK('{_KILLING}', 0)")
+        if str(taken) != "1":
             return False
         try:
+            again = session.select(f"{_PROCESS_LIST} WHERE ID = {candidate.id}")
+            if not policy.still_zombie(_thread(again[0]) if again else None, candidate):
+                return False
             session.run(f"KILL {candidate.id}")
         except err.Error as error:
             if _errno(error) == _NO_SUCH_THREAD:
                 return True
             self._limited("kill", error)
             return False
+        finally:
+            session.select(f"SELECT RELEASE_LOCK('{_KILLING}')")
         self.teller.count("kills")
         self.teller.tell("kill", connection_id=candidate.id, seconds=candidate.time)
         return True
+
+    def spared(self, session: Session, slept: float) -> bool | None:
+        """Ask a session that wakes whether it lives, and let a reaper that has chosen it go first.
+
+        A reaper reads a row again right before its KILL, and holds a lock for both.  When the
+        answer says that nobody holds it, nobody has seen this session asleep who has not killed it
+        yet; and whoever reads its row from now on sees it awake.
+
+        :param slept: seconds for which nothing was sent.
+        :return: whether the session lives; None where it has not slept for so long that anybody
+            would have chosen it, and nothing was sent.
+        """
+        # The process list counts whole seconds, of which the first may be a short one.
+        if not self.settings.manage_conns or slept < self.settings.zombie_min_timeout - 1:
+            return None
+        left = backoff.countdown(_KILL_TAKES, self._env.monotonic)
+        try:
+            killer = first = self._killer(session)
+            while killer is not None and killer == first and left() > 0:
+                self._env.sleep(_SOON)
+                killer = self._killer(session)
+        except (err.Error, ValueError):
+            # A server that has no such locks has no reaper; but it has answered, if it has.
+            return session.alive
+        return True
+
+    def _killer(self, session: Session) -> object:
+        """Return the id of the session that reads a row or kills at this moment, if one does."""
+        ((killer,),) = session.select(f"SELECT IS_USED_LOCK('{_KILLING}')")
+        return killer
 
     def _with_open_work(self, session: Session) -> set[int] | None:
         """Return the threads whose transaction has changed or locked rows; None: it is not known.
@@ -609,6 +645,11 @@ _FIRST_OF_SERVERS = 1000
 #: Refused for want of a privilege, or because the server has no such table.
 _DENIED = frozenset({1044, 1095, 1109, 1142, 1143, 1146, 1227})
 _CLAIM = "slsmysql.reap"
+_KILLING = "slsmysql.kill"
+#: Seconds between two looks at the lock of a reaper that is about to kill, and how long it may
+#: take: two round trips, unless its container was frozen in between.
+_SOON = 0.005
+_KILL_TAKES = 0.2
 _PROCESS_LIST = "SELECT ID, USER, COMMAND, TIME FROM information_schema.PROCESSLIST"
 #: MariaDB's; a scalar, so that it can stand in an expression.
 _CONNECTED = (

@@ -232,7 +232,7 @@ class Settings:
         1,
         _seconds(),
         "s",
-        "A session that has been idle for longer is asked (one ping) whether it is alive "
+        "A session that has been idle for longer is asked (one round trip) whether it is alive "
         "before the next statement, unless it is in a transaction.",
     )
     reopen_after: Final[float] = _option(

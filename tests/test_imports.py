@@ -73,7 +73,7 @@ TABLE = {
     "optionfile": Row(),
     "mycnf": Row(),
     "options": Row("constants charset err _text mycnf"),
-    "settings": Row("err _text", types="events", pure=True),
+    "settings": Row("err _text", types="events _keywords", pure=True),
     "_keywords": Row(types="events settings", pure=True),
     "policy": Row("constants settings", pure=True),
     "backoff": Row("err", types="settings", pure=True),

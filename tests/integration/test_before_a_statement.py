@@ -244,7 +244,7 @@ def test_a_session_parked_for_long_is_asked_at_its_first_statement(
 ) -> None:
     """The time that a session was parked counts as idle."""
     through(autocommit=True).close()
-    clock.advance(2)
+    clock.advance(1.5)
     with proxy.counting() as counted:
         connection = through(autocommit=True)
         assert rows(connection, "SELECT 2") == [(2,)]

@@ -10,7 +10,7 @@ import pymysql
 import pytest
 
 import slsmysql
-from slsmysql import manager
+from slsmysql import manager, policy
 from slsmysql.cursors import SSCursor
 from slsmysql.events import Event
 from tests.fix_servers import Connect
@@ -32,6 +32,9 @@ Connection = slsmysql.Connection
 Fill = Callable[..., list[Any]]
 
 LIMITS = "SELECT @@GLOBAL.max_connections, @@SESSION.max_user_connections"
+
+#: Who is about to kill.
+KILLER = "SELECT IS_USED_LOCK('slsmysql.kill')"
 
 #: Sessions that the crowded server lets in, and above how many there is an excess (0.8).
 ROOM, THRESHOLD = 20, 16
@@ -160,7 +163,7 @@ def test_a_program_that_only_writes_in_autocommit_is_managed_too(
     with proxy.counting() as counted:
         run(connection, "INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)")
     assert counted.statements == ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)"]
-    clock.advance(2)
+    clock.advance(1.5)
     with proxy.counting() as counted:
         run(connection, "INSERT INTO t VALUES (3)")
     assert counted.statements[:3] == ["ping", "statistics", LIMITS]
@@ -322,6 +325,67 @@ def test_zombies_are_ended_as_many_as_are_too_many(
         rows(connection, "SELECT 1")
         connection.commit()
     assert connection.stats().kills == 2
+
+
+def test_a_reaper_holds_a_lock_from_its_reading_to_its_kill(
+    crowded: Connect, lab: Server, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wakes in between can see it, and nobody is kept waiting afterwards."""
+    connection = crowded(**account(lab))
+    fill(THRESHOLD + 1, lab.boss)
+    holders, judge = [], policy.still_zombie
+
+    def still_zombie(*args: Any) -> bool:
+        holders.append(as_root(lab, KILLER)[0][0])
+        return judge(*args)
+
+    monkeypatch.setattr(policy, "still_zombie", still_zombie)
+    rows(connection, "SELECT 1")
+    connection.commit()
+    assert connection.stats().kills == 2
+    assert holders == [connection.thread_id()] * 2
+    assert as_root(lab, KILLER) == ((None,),)
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_who_wakes_lets_a_reaper_go_first(
+    crowded: Connect, lab: Server, fill: Fill, clock: Clock, events: list[Event], killed: bool
+) -> None:
+    """Between a reaper's reading and its KILL no statement is sent, whose outcome were unknown."""
+    connection = crowded(zombie_min_timeout=3, used_conns_freq=1e6, autocommit=True)
+    run(connection, "DROP TABLE IF EXISTS woken", "CREATE TABLE woken (n INT)")
+    session = connection.thread_id()
+    (reaper,) = fill(1, lab.boss)
+    with reaper.cursor() as cursor:
+        cursor.execute("SELECT GET_LOCK('slsmysql.kill', 0)")
+
+    def finish(_seconds: float) -> None:
+        if killed:
+            as_root(lab, f"KILL {session}")
+        reaper._force_close()
+        while as_root(lab, KILLER) != ((None,),):
+            pass
+
+    clock.on_sleep = finish
+    clock.advance(4)
+    run(connection, "INSERT INTO woken VALUES (1)")
+    assert clock.slept[:1] == [manager._SOON]
+    assert rows(connection, "SELECT n FROM woken") == [(1,)]
+    assert ("reopen" in names(events)) is killed
+    run(connection, "DROP TABLE woken")
+
+
+def test_who_has_slept_for_a_moment_waits_for_nobody(
+    crowded: Connect, lab: Server, fill: Fill, clock: Clock
+) -> None:
+    """Nobody takes for a zombie what has not slept for ``zombie_min_timeout``."""
+    connection = crowded(zombie_min_timeout=3, used_conns_freq=1e6)
+    (reaper,) = fill(1, lab.boss)
+    with reaper.cursor() as cursor:
+        cursor.execute("SELECT GET_LOCK('slsmysql.kill', 0)")
+    clock.advance(1.9)
+    assert rows(connection, "SELECT 1") == [(1,)]
+    assert clock.slept == []
 
 
 @pytest.mark.parametrize("server", ["mysql"], indirect=True)  # TIME can be set there

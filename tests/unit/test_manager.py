@@ -84,6 +84,8 @@ class Database:
     """Whether our account has the privilege PROCESS: without, it sees its own sessions only."""
     claimed: bool = False
     """Whether another reaper is at work."""
+    killing: list[str | None] = field(default_factory=list)
+    """Who is about to kill, each time that is asked for."""
     keeps_killed: bool = False
     log: list[str] = field(default_factory=list)
     before: Callable[[str], object] = lambda _sql: None
@@ -103,6 +105,10 @@ class Database:
             return [(str(len(self.rows)),)]
         if "max_connections" in sql:
             return [(str(self.limit), str(self.account_limit))]
+        if "GET_LOCK('slsmysql.kill'" in sql:
+            return [("0" if self.killing else "1",)]
+        if "IS_USED_LOCK" in sql:
+            return [(self.killing.pop(0) if self.killing else None,)]
         if "GET_LOCK" in sql:
             return [("0" if self.claimed else "1", str(me))]
         if "COUNT(*)" in sql:
@@ -944,6 +950,74 @@ def test_the_claim_is_given_back(where: str) -> None:
     reap(database)
     claims = [sql for sql in database.log if "_LOCK('slsmysql.reap'" in sql]
     assert claims[-1] == "SELECT RELEASE_LOCK('slsmysql.reap')"
+
+
+@pytest.mark.parametrize("where", ["PROCESSLIST WHERE", "KILL 59", "nothing"])
+def test_the_lock_of_a_killer_is_given_back(where: str) -> None:
+    """Whatever happens between the reading and the KILL, nobody who wakes is kept waiting."""
+    database = full_house(81, sleeping=50, refused={where: 1317})
+    reap(database)
+    killing = [sql for sql in database.log if "_LOCK('slsmysql.kill'" in sql]
+    assert len(killing) >= 2
+    assert killing[-1] == "SELECT RELEASE_LOCK('slsmysql.kill')"
+
+
+def test_one_kills_at_a_time() -> None:
+    """Whoever does not get the lock kills nobody: a command line may be at it."""
+    database = full_house(81, sleeping=50, killing=["7"])
+    reap(database)
+    assert database.killed() == []
+
+
+KILLER = "SELECT IS_USED_LOCK('slsmysql.kill')"
+
+
+@pytest.mark.parametrize(
+    ("killing", "asked", "slept"),
+    [
+        ([], 1, 0.0),
+        (["7"], 2, 0.005),
+        (["7", "7", "7"], 4, 0.015),
+        (["7", "7", "8"], 3, 0.01),  # who began after this session had woken has seen it awake
+        (["7"] * 1000, 42, 0.205),  # frozen with the lock in its hand
+    ],
+)
+def test_who_wakes_waits_for_the_killer_that_may_have_chosen_it(
+    killing: list[str | None], asked: int, slept: float
+) -> None:
+    """As long as it is the same one, and it can be at work."""
+    it = rig()
+    database = Database({1: Row()}, killing=killing)
+    assert it.manager.spared(FakeSession(database), 3.5) is True
+    assert database.log == [KILLER] * asked
+    assert sum(it.world.slept) == pytest.approx(slept)
+
+
+@pytest.mark.parametrize(
+    ("slept", "settings", "asks"),
+    [
+        (1.99, {}, False),
+        (2.0, {}, True),  # the process list may call it 3 seconds
+        (59.0, {"zombie_min_timeout": 60}, True),
+        (58.0, {"zombie_min_timeout": 60}, False),
+        (1e6, {"manage_conns": False}, False),
+        (2.0, {"reap": "off"}, True),  # others may reap
+    ],
+)
+def test_only_who_may_have_been_chosen_asks(
+    slept: float, settings: dict[str, Any], asks: bool
+) -> None:
+    """Nobody is a zombie before ``zombie_min_timeout``; the caller's ping does."""
+    database = Database({1: Row()})
+    found = rig(**settings).manager.spared(FakeSession(database), slept)
+    assert (found, database.log) == ((True, [KILLER]) if asks else (None, []))
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_server_without_such_locks_has_answered_too(alive: bool) -> None:
+    """A refusal is an answer; a lost session gives none."""
+    database = Database({1: Row()}, refused={"IS_USED_LOCK": 1305 if alive else 2013})
+    assert rig().manager.spared(FakeSession(database, alive=alive), 5.0) is alive
 
 
 def test_each_row_is_read_again_before_its_kill() -> None:
