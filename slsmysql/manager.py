@@ -51,10 +51,10 @@ class Environment:
         random: Random | _Entropy | None = None,
     ) -> None:
         """Take what a test gives in place of the real."""
-        self.monotonic = monotonic
-        self.wall = wall
-        self.sleep = sleep
-        self.random = random or _Entropy()
+        self.monotonic: Callable[[], float] = monotonic
+        self.wall: Callable[[], float] = wall
+        self.sleep: Callable[[float], None] = sleep
+        self.random: Random | _Entropy = random or _Entropy()
 
 
 environment: Environment = Environment()
@@ -142,26 +142,26 @@ class Server:
         next_look: float = float("-inf"),
     ) -> None:
         """Know nothing but what is given."""
-        self.limit = limit
-        self.limit_read_at = limit_read_at
-        self.account_limit = account_limit
+        self.limit: int | None = limit
+        self.limit_read_at: float = limit_read_at
+        self.account_limit: int = account_limit
         #: Of our account; None where it has no limit of its own.
         self.account: Load | None = None
         #: The tighter of the two.
-        self.last = last
+        self.last: Load | None = last
         #: Of the last connection made before the limit was known.
         self.used_at_connect: int | None = None
         #: Until when what a connect has counted is good for other new connections.
-        self.used_until = float("-inf")
-        self.next_look = next_look
-        self.next_count = float("-inf")
-        self.next_reap = float("-inf")
+        self.used_until: float = float("-inf")
+        self.next_look: float = next_look
+        self.next_count: float = float("-inf")
+        self.next_reap: float = float("-inf")
         #: Connects before the limit was known.
-        self.blind_connects = 0
-        self.answered = False
+        self.blind_connects: int = 0
+        self.answered: bool = False
         #: False once it refused session_track_state_change.
-        self.tracks_state = True
-        self.sees_transactions = True
+        self.tracks_state: bool = True
+        self.sees_transactions: bool = True
         self.told_limited: set[str] = set()
 
     def offset(self, version: str) -> int:

@@ -41,26 +41,26 @@ class State:
     ) -> None:
         """Note a session as it is when it has been set up."""
         #: Whether the server reports changes of session state (status bit 0x4000).
-        self.tracked = tracked
+        self.tracked: bool = tracked
         #: The server's status word as last heard.
-        self.status = status
+        self.status: int = status
         #: The current database.
-        self.database = database
+        self.database: str | bytes | None = database
         #: A transaction is open in which something else than plain reads was done.
-        self.dirty = False
+        self.dirty: bool = False
         #: A statement was sent since the last end of a transaction.
-        self.worked = False
+        self.worked: bool = False
         #: The program has asked, once, for ROW_COUNT(), warnings or the like.
-        self.asks = False
+        self.asks: bool = False
         #: Something was set that the next owner of the session must not find.
-        self.changed = False
+        self.changed: bool = False
         #: Kinds of state that a new session would not have and cannot be given.
         self.pins: set[str] = set()
         #: The same, for the next statement only.
         self.next_only: frozenset[str] = frozenset()
         #: Statements that give a new session what the program has set.
         self.replay: dict[str, str] = {}
-        self.last_insert_id = 0
+        self.last_insert_id: int = 0
 
     def ran(self, effect: Effect, status: int, insert_id: int | None) -> None:
         """Note what a statement that ran has done."""

@@ -108,4 +108,4 @@ def test_keywords_of_settings_are_alike() -> None:
     for name, kind in inspect.get_annotations(slsmysql.Settings).items():
         typed = keywords[name]
         text = typed.__forward_arg__ if isinstance(typed, typing.ForwardRef) else typed
-        assert text == kind, name
+        assert f"Final[{text}]" == kind, name
