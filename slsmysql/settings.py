@@ -5,7 +5,7 @@ rule.  ``docs/options.md``, the environment variables and the URL form follow fr
 is read here: the environment is handed in.
 
 Like all that is imported with the package it does without ``dataclasses``, which load ``inspect``
-and compile text for each class: a third of what a cold start paid for the import.
+and compile text for each class: every cold start would pay for that.
 """
 
 from __future__ import annotations
