@@ -61,6 +61,12 @@ class Ratio:
     low: float
     high: float
 
+    def reaches(self, least: float) -> Verdict:
+        """Return whether it is at least so much; "unsure" where the interval holds both answers."""
+        if self.low >= least:
+            return "met"
+        return "missed" if self.high < least else "unsure"
+
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
     """Return how many times as fast ``ours`` is as ``theirs``.
@@ -97,10 +103,8 @@ class Target:
     least: float
 
     def verdict(self, found: Ratio) -> Verdict:
-        """Return whether it is reached; "unsure" where the interval holds both answers."""
-        if found.low >= self.least:
-            return "met"
-        return "missed" if found.high < self.least else "unsure"
+        """Return whether it is reached."""
+        return found.reaches(self.least)
 
 
 @dataclass(frozen=True)

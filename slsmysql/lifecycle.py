@@ -458,9 +458,8 @@ class Lifecycle:
             except err.Error:
                 return False
             return True
-        spared = None
-        if self._state.replaceable():
-            spared = self._manager.spared(_Seen(self, handle), idle)
+        seen = _Seen(self, handle)
+        spared = self._manager.spared(seen, idle) if self._state.replaceable() else None
         return handle.ping() if spared is None else spared
 
     def _unread(self) -> bool:

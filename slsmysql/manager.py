@@ -522,8 +522,7 @@ class Manager:
 
     def _kill(self, session: Session, candidate: Thread) -> bool:
         # Who wakes between our reading and the KILL finds this lock, and waits: see `spared`.
-        ((taken,),) = session.select(f"SELECT GET_LOCK('{_KILLING}', 0)")
-        if str(taken) != "1":
+        if not takes(session, _KILLING):
             return False
         try:
             again = session.select(f"{_PROCESS_LIST} WHERE ID = {candidate.id}")
@@ -677,6 +676,12 @@ _TAGGED = (
     "SELECT PROCESSLIST_ID FROM performance_schema.session_account_connect_attrs"
     " WHERE ATTR_NAME = '_slsmysql'"
 )
+
+
+def takes(session: Session, lock: str) -> bool:
+    """Whether the session could take a lock without waiting for it."""
+    ((taken,),) = session.select(f"SELECT GET_LOCK('{lock}', 0)")
+    return str(taken) == "1"
 
 
 def _thread(row: Sequence[Any]) -> Thread:

@@ -221,6 +221,9 @@ class Options(NamedTuple):
     cursorclass: Callable[[Any], Any] | None
     max_allowed_packet: int
 
+    def __hash__(self) -> int:
+        return hash(self.identity())
+
     def identity(self) -> tuple[object, ...]:
         """Return a hashable value of all that makes a session what it is.
 

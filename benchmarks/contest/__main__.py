@@ -118,17 +118,17 @@ class Contest:
                 lines.append(Line.of(result, scenario, self.idle, processors()))
         return Round(scenario, own, tuple(lines))
 
-    def duel(self, scenario: Scenario, names: Sequence[str]) -> Duel:
-        """Let contenders go through a scenario in short laps, in each lap in another order."""
+    def duel(self, each: Round, names: Sequence[str]) -> Duel:
+        """Let contenders go through a round's scenario in short laps, each in another order."""
+        scenario = each.scenario
         short = replace(scenario, seconds=min(LAP, scenario.seconds))
         lines: dict[str, list[Line]] = {name: [] for name in names}
-        own = short.work
         for lap in range(LAPS):
             for name in order(names, lap):
                 title = f"{scenario.name}, lap {lap + 1}: {name}"
-                result, own = self.play(short, contenders.BY_NAME[name], title, lap)
+                result, _ = self.play(short, contenders.BY_NAME[name], title, lap)
                 lines[name].append(Line.of(result, short, self.idle, processors()))
-        return Duel(short, own, lines)
+        return Duel(short, each.own, lines)
 
     def play(
         self, scenario: Scenario, entrant: Entrant, title: str, lap: int = 0
@@ -333,7 +333,7 @@ def _contend(
             shown.append(rounds[-1])
             progress.console.print(report.table(shown[-1]))
             if each.name == HEADLINE.name and (best := rivals(rounds[-1])):
-                duel = contest.duel(fitted, [OURS, *best])
+                duel = contest.duel(rounds[-1], [OURS, *best])
                 shown.append(duel.shown())
                 progress.console.print(report.table(shown[-1]))
     found = targets(rounds, duel)

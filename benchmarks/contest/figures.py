@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchmarks.contest.contenders import BY_NAME, NULL, ORIGIN, OURS
@@ -253,75 +253,72 @@ def _management(headline: Round) -> Iterator[Target]:
     )
 
 
-def _p99(line: Line) -> float | None:
-    return None if line.latency is None else line.latency.p99 * 1e3
+#: What has to be below everybody's, with its unit, in the order of ``measured``.
+MEASURES = (("p99", "ms"), ("server CPU", "s per 1000"))
 
 
-def _cpu(line: Line) -> float | None:
-    return line.cpu
+def measured(line: Line) -> tuple[float, ...] | None:
+    """Return a line's figures for ``MEASURES``; None where one of them is not known."""
+    if line.latency is None or line.cpu is None:
+        return None
+    return line.latency.p99 * 1e3, line.cpu
 
 
-#: What has to be below everybody's: its name, its unit, and how a line shows it.
-MEASURES: tuple[tuple[str, str, Callable[[Line], float | None]], ...] = (
-    ("p99", "ms", _p99),
-    ("server CPU", "s per 1000", _cpu),
-)
+def equals(each: Round) -> dict[str, tuple[float, ...]]:
+    """Return the figures of those who succeeded as often as we, by name.
 
-
-def equals(each: Round) -> list[Line]:
-    """Return those who succeeded as often as we; who failed has saved itself the work."""
+    Who failed has saved itself the work.
+    """
     ours = each.line(OURS)
-    return [
-        line
-        for line in (others(each.lines) if ours is not None and ours.done else ())
-        if ours is not None
-        and line.failed <= ours.failed
-        and line.done
-        and (line.cpu is None) == (ours.cpu is None)
-    ]
+    if ours is None or measured(ours) is None:
+        return {}
+    equal = [line for line in others(each.lines) if line.failed <= ours.failed]
+    return {line.name: figures for line in equal if (figures := measured(line)) is not None}
+
+
+def _best(equal: Mapping[str, Sequence[float]], measure: int) -> str:
+    return min(equal, key=lambda name: equal[name][measure])
 
 
 def rivals(each: Round) -> list[str]:
     """Return the best of our equals, by each measure."""
     equal = equals(each)
-    best = [min(equal, key=lambda line: show(line) or 0.0).name for _, _, show in MEASURES if equal]
+    best = [_best(equal, measure) for measure in range(len(MEASURES)) if equal]
     return list(dict.fromkeys(best))
 
 
 def _below_others(each: Round) -> Iterator[Target]:
     ours, equal = each.line(OURS), equals(each)
-    if ours is None or not equal:
+    mine = None if ours is None else measured(ours)
+    if mine is None or not equal:
         return
-    for what, unit, show in MEASURES:
-        mine = show(ours)
-        theirs = {line.name: value for line in equal if (value := show(line)) is not None}
-        if mine is None or not theirs:
-            continue
-        best = min(theirs, key=theirs.__getitem__)
+    for measure, (what, unit) in enumerate(MEASURES):
+        best = _best(equal, measure)
         yield Target(
             f"{each.scenario.name}: {what} below all with equal success ({len(equal)})",
-            mine <= theirs[best],
-            f"{mine:.3g} {unit}; the best of them, {best}: {theirs[best]:.3g}",
+            mine[measure] <= equal[best][measure],
+            f"{mine[measure]:.3g} {unit}; the best of them, {best}: {equal[best][measure]:.3g}",
         )
 
 
 def _below_rivals(duel: Duel) -> Iterator[Target]:
     """Compare lap by lap: what slowed the machine in a lap slowed everybody."""
-    names = [name for name in duel.lines if name != OURS]
-    for what, unit, show in MEASURES:
-        shown = {
-            name: [value for line in lines if (value := show(line)) is not None]
-            for name, lines in duel.lines.items()
-        }
-        laps = len(shown[OURS])
-        if not laps or any(len(values) != laps for values in shown.values()):
-            continue
-        found, best = min((ratio(shown[OURS], shown[name]), name) for name in names)
+    laps = {
+        name: [figures for line in lines if (figures := measured(line)) is not None]
+        for name, lines in duel.lines.items()
+    }
+    count = len(laps[OURS])
+    if not count or any(len(each) != count for each in laps.values()):
+        return
+    for measure, (what, unit) in enumerate(MEASURES):
+        shown = {name: [figures[measure] for figures in each] for name, each in laps.items()}
+        found, best = min((ratio(shown[OURS], shown[name]), name) for name in laps if name != OURS)
+        verdict = found.reaches(1)
         yield Target(
-            f"{duel.scenario.name}: {what} below the best with equal success, in {laps} laps",
-            found.low >= 1,
+            f"{duel.scenario.name}: {what} below the best with equal success, in {count} laps",
+            verdict == "met",
             f"{statistics.median(shown[OURS]):.3g} {unit}; {best}:"
             f" {statistics.median(shown[best]):.3g}; {found.value:.2f} x"
             f" ({found.low:.2f} to {found.high:.2f})",
-            level=found.low < 1 <= found.high,
+            level=verdict == "unsure",
         )

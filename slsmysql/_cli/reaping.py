@@ -79,8 +79,7 @@ def _end(watcher: Watcher, doomed: Collection[int]) -> list[int]:
     # the former has seen.
     watcher.connect()
     it, session = watcher.manager, watcher.session
-    ((claimed,),) = session.select(f"SELECT GET_LOCK('{manager._CLAIM}', 0)")
-    if str(claimed) != "1":
+    if not manager.takes(session, manager._CLAIM):
         return []
     return [
         verdict.holder.thread.id

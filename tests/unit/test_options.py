@@ -222,6 +222,7 @@ def test_conv_and_cursorclass_are_handed_on() -> None:
     made = build(conv=conv, cursorclass=list)
     assert made.conv is conv
     assert made.cursorclass is list
+    hash(made)
 
 
 @pytest.mark.parametrize("name", ["user", "database"])
